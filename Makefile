@@ -1,0 +1,119 @@
+# attune: `make help` lists what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ATTUNE_HOME ?= .attune
+PORT ?= 3000
+CASES ?= 20
+export ATTUNE_HOME
+# dbt, sqlfluff and Dagster find each other's commands by name
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# the checks' own workspace: the user's is not touched
+TEST_DIR := target/test
+TEST_HOME := $(TEST_DIR)/home
+TIMES := $(TEST_DIR)/durations.txt
+
+# $(call step,NAME,COMMAND): run one check, say how long it took
+step = @mkdir -p $(TEST_DIR); printf '\n== %s\n' '$(1)'; start=$$SECONDS; $(2); \
+	printf '%-34s %5d s\n' '$(1)' $$((SECONDS - start)) | tee -a $(TIMES)
+
+.PHONY: help
+help: ## this list
+	@echo 'attune: who prefers what, and which change works'
+	@echo
+	@echo 'Start with "make run": it needs Python 3.11 to 3.13 and nothing else.'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo 'Variables:'
+	@echo '  ATTUNE_HOME=DIR          the workspace: inbox, lake, warehouse, cache (default .attune)'
+	@echo '  ATTUNE_DECLARATIONS=DIR  your own declarations; "attune init DIR" copies a starter'
+	@echo '  ARGS="--more-days 1"     passed on by make run: one more simulated day'
+	@echo '  PYTHON=python3.12        the interpreter that makes .venv'
+	@echo
+	@echo 'Everything else is the attune command: .venv/bin/attune --help'
+
+.PHONY: run
+run: $(VENV)/.stamp-package ## simulate users, ingest, build, sync, publish, and say what came out
+	@attune run $(ARGS)
+
+.PHONY: ui
+ui: $(VENV)/.stamp-package ## Dagster's web UI on this workspace (PORT=3000)
+	@attune ui --port $(PORT)
+
+.PHONY: test
+test: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package ## every check; installs what the tests need
+	@mkdir -p $(TEST_DIR) && : > $(TIMES)
+	@$(MAKE) --no-print-directory lint types parse lint-sql build-empty
+	@printf '\n== pytest\nso far:\n'; cat $(TIMES)
+	@ATTUNE_PROPERTY_CASES=$(CASES) pytest -n 2 --dist loadgroup --durations=15 -q
+
+.PHONY: test-spark
+test-spark: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package ## build both engines, compare the marts
+	@pytest -m spark --durations=5 -q
+
+.PHONY: lint
+lint: $(VENV)/.stamp-dev ## ruff
+	$(call step,ruff,ruff check --quiet . && ruff format --check --quiet .)
+
+.PHONY: types
+types: $(VENV)/.stamp-dev ## mypy --strict
+	$(call step,mypy,mypy)
+
+.PHONY: parse
+parse: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## dbt parse, deprecations are errors
+	$(call step,dbt parse,ATTUNE_HOME=$(TEST_HOME) dbt --quiet --no-partial-parse \
+		--warn-error-options '{"error": ["Deprecations"]}' parse --profiles-dir .)
+
+.PHONY: lint-sql
+lint-sql: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## sqlfluff with the dbt templater
+	@mkdir -p $(TEST_HOME)
+	$(call step,sqlfluff,ATTUNE_HOME=$(TEST_HOME) sqlfluff lint --nocolor models tests/dbt)
+
+.PHONY: build-empty
+build-empty: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## dbt build (unit and data tests) on an empty workspace
+	@rm -rf $(TEST_HOME)
+	$(call step,dbt build on an empty workspace,ATTUNE_HOME=$(TEST_HOME) dbt --quiet build --profiles-dir .)
+
+.PHONY: test-machine
+test-machine:
+	@scripts/setup-test-machine
+
+.PHONY: lock
+lock: $(VENV)/.stamp-dev ## resolve both locks again from pyproject.toml (needs uv)
+	@scripts/lock
+
+.PHONY: clean
+clean: ## remove .venv, the workspace and what the tools left
+	rm -rf $(VENV) .attune target logs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A changed lock makes the environment anew; a changed pyproject.toml only registers the package again.
+$(VENV)/.stamp-runtime: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+		echo 'attune needs Python 3.11 to 3.13, and "$(PYTHON)" is not one.' \
+			'Install one and say which: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
+	@echo 'Making .venv from requirements.lock (once; 1 to 3 minutes) ...'
+	@$(PYTHON) -m venv --clear $(VENV) || { \
+		echo 'Python cannot make an environment. On Debian or Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on \
+		--require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.stamp-dev: requirements-dev.lock $(VENV)/.stamp-runtime
+	@echo 'Adding the tools of the tests from requirements-dev.lock (once; Spark is 400 MB) ...'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on \
+		--require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.stamp-package: pyproject.toml $(VENV)/.stamp-runtime
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation --editable .
+	@touch $@

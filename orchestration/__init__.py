@@ -1,0 +1,1 @@
+"""The front door, the orchestration and the command line: everything that starts something."""
