@@ -1,0 +1,30 @@
+{% macro is_touched(column, with_linked=false) -%}
+    {#- Predicate: the row belongs to a key that must be rebuilt; true in a full build. Dates are
+        written out, so that the engine reads only their files. `with_linked` adds the dates that
+        share a trace or a suggestion with a touched date: such rows need both. -#}
+    {%- if not execute or not is_incremental() -%}
+        {{ return('true') }}
+    {%- endif -%}
+    {%- if model.config.meta.overwrite.key != 'event_date' -%}
+        {{ return(column ~ ' in (select version_key from (' ~ touched_keys() ~ ') as touched)') }}
+    {%- endif -%}
+    {%- set query -%}
+        select version_key from ({{ touched_keys() }}) as touched
+        {%- if with_linked %}
+            union
+            select linked.linked_date
+            from {{ ref('int_linked_dates') }} as linked
+            where linked.event_date in (select version_key from ({{ touched_keys() }}) as touched)
+        {%- endif %}
+        order by 1
+    {%- endset -%}
+    {%- set dates = run_query(query).columns[0].values() -%}
+    {%- if dates | length == 0 -%}
+        {{ return('false') }}
+    {%- endif -%}
+    {%- set literals = [] -%}
+    {%- for date in dates -%}
+        {%- do literals.append("date '" ~ date ~ "'") -%}
+    {%- endfor -%}
+    {{ return(column ~ ' in (' ~ literals | join(', ') ~ ')') }}
+{%- endmacro %}

@@ -1,0 +1,22 @@
+{% macro overwrite_by(versions, key, declarations=[], reads_metrics=false) -%}
+    {#- Configures a model that overwrites whole partitions: all rows of a key are replaced when the
+        version of the key in `versions`, a declaration that the model reads, the metric definitions
+        or the model's code changed. On engines without deletes the model is a full table. -#}
+    {%- do ref(versions) -%}
+    {%- do ref('int_declaration_versions') -%}
+    {{ config(
+        materialized=incremental_materialization(),
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook='{{ clear_touched() }}',
+        post_hook='{{ record_versions() }}',
+        meta={
+            'overwrite': {
+                'versions': versions,
+                'key': key,
+                'declarations': declarations,
+                'reads_metrics': reads_metrics,
+            },
+        },
+    ) }}
+{%- endmacro %}

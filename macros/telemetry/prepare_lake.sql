@@ -1,0 +1,42 @@
+{% macro prepare_lake() -%}
+    {#- Puts a relation in schema lake in front of each folder of Parquet files: sources then read
+        the same way on every engine. -#}
+    {%- if execute -%}
+        {%- do run_query('create schema if not exists lake') -%}
+        {%- for table_name in ['log_records', 'spans', 'batches', 'rejections'] -%}
+            {%- do run_query(adapter.dispatch('lake_view', 'attune')(table_name)) -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro lake_path(table_name) -%}
+    {{ return(env_var('ATTUNE_HOME', '.attune') ~ '/lake/' ~ table_name) }}
+{%- endmacro %}
+
+{% macro duckdb__lake_view(table_name) -%}
+    {%- set is_partitioned = table_name in ['log_records', 'spans'] -%}
+    {%- set pattern = lake_path(table_name) ~ ('/*/*.parquet' if is_partitioned else '/*.parquet') -%}
+    {%- set columns = lake_columns(table_name) -%}
+    {%- set files = run_query("select count(*) from glob('" ~ pattern | replace("'", "''") ~ "')") -%}
+    create or replace view lake.{{ table_name }} as
+    {%- if files.rows[0][0] > 0 %}
+        select {{ columns | join(', ') }}
+        from read_parquet(
+            '{{ pattern | replace("'", "''") }}'
+            {%- if is_partitioned %}, hive_partitioning = true, hive_types = {event_date: date}{% endif %}
+        )
+    {%- else %}
+        select
+            {%- for name, data_type in columns.items() %}
+                cast(null as {{ data_type }}) as {{ name }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        where false
+    {%- endif %}
+{%- endmacro %}
+
+{% macro spark__lake_view(table_name) -%}
+    {%- set columns = lake_columns(table_name) -%}
+    create or replace view lake.{{ table_name }} as
+    select {{ columns | join(', ') }}
+    from parquet.`{{ lake_path(table_name) }}`
+{%- endmacro %}

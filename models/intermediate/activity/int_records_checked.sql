@@ -1,0 +1,153 @@
+{#- What each file says against the tracking plan, one row per date, file, event, attribute and
+    finding. Attribute is null where the finding concerns the whole record. -#}
+{{ overwrite_by('int_load_date_versions', 'event_date', ['tracking_plan', 'attribute_aliases']) }}
+with
+
+survivors as (
+    select * from {{ ref('int_records_deduplicated') }}
+    where {{ is_touched('event_date') }}
+),
+
+all_records as (
+    select * from {{ ref('stg_telemetry__records') }}
+    where {{ is_touched('event_date') }}
+),
+
+plan as (
+    select * from {{ ref('stg_declarations__tracking_plan') }}
+),
+
+declared_events as (
+    select distinct event_name
+    from plan
+),
+
+records as (
+    select all_records.*
+    from all_records
+    inner join survivors
+        on all_records.record_key = survivors.record_key
+),
+
+attributes as (
+    {{ exploded_attributes(
+        'records', ['record_key', 'event_date', 'batch_id', 'event_name', 'attribute_types']
+    ) }}
+),
+
+typed as (
+    select
+        attributes.event_date,
+        attributes.batch_id,
+        attributes.event_name,
+        attributes.attribute,
+        attributes.value,
+        attributes.attribute_types[attributes.attribute] as value_type,
+        plan.data_type,
+        plan.attribute is not null as is_declared
+    from attributes
+    left join plan
+        on
+            attributes.event_name = plan.event_name
+            and attributes.attribute = plan.attribute
+),
+
+attribute_findings as (
+    select
+        event_date,
+        batch_id,
+        event_name,
+        attribute,
+        case
+            when not is_declared then 'undeclared'
+            when value is null then 'missing'
+            when data_type = 'double' and lower(value) = 'nan' then 'not_a_number'
+            when data_type = 'string' and value_type is not null then 'wrong_type'
+            when data_type = 'integer' and try_cast(value as bigint) is null then 'wrong_type'
+            when data_type = 'double' and try_cast(value as double) is null then 'wrong_type'
+            when data_type = 'boolean' and value not in ('true', 'false') then 'wrong_type'
+            else 'as_declared'
+        end as finding
+    from typed
+),
+
+record_findings as (
+    select
+        records.event_date,
+        records.batch_id,
+        records.event_name,
+        case when declared_events.event_name is null then 'unknown_event' else 'known_event' end
+            as finding
+    from records
+    left join declared_events
+        on records.event_name = declared_events.event_name
+    union all
+    select
+        event_date,
+        batch_id,
+        event_name,
+        'missing_unit' as finding
+    from records
+    where user_id is null and session_id is null and record_kind != 'span_event'
+    union all
+    select
+        event_date,
+        batch_id,
+        event_name,
+        'late' as finding
+    from records
+    where
+        {{ seconds_between('occurred_at', 'observed_at') }}
+        > {{ var('late_after_days') }} * 86400
+),
+
+required as (
+    select
+        records.event_date,
+        records.batch_id,
+        records.event_name,
+        plan.attribute,
+        'missing_required' as finding
+    from records
+    inner join plan
+        on
+            records.event_name = plan.event_name
+            and plan.is_required
+    where nullif(records.attributes[plan.attribute], '') is null
+),
+
+findings as (
+    select
+        event_date,
+        batch_id,
+        event_name,
+        attribute,
+        finding
+    from attribute_findings
+    union all
+    select
+        event_date,
+        batch_id,
+        event_name,
+        cast(null as string) as attribute,
+        finding
+    from record_findings
+    union all
+    select
+        event_date,
+        batch_id,
+        event_name,
+        attribute,
+        finding
+    from required
+)
+
+select
+    event_date,
+    batch_id,
+    event_name,
+    attribute,
+    finding,
+    count(*) as record_count
+from findings
+group by event_date, batch_id, event_name, attribute, finding

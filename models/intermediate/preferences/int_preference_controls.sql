@@ -1,0 +1,37 @@
+{#- What users said about their preferences: settings and resets. A reset needs no consent. -#}
+with
+
+events as (
+    select * from {{ ref('int_events_resolved') }}
+    where
+        user_id is not null
+        and event_name in ('user.preference.set', 'user.preference.cleared')
+),
+
+controls as (
+    select * from {{ ref('stg_telemetry__preference_controls') }}
+),
+
+dimensions as (
+    select * from {{ ref('stg_declarations__preference_dimensions') }}
+)
+
+select
+    events.event_id,
+    events.user_id,
+    dimensions.dimension,
+    coalesce(controls.context, 'all') as context,
+    controls.value,
+    events.occurred_at,
+    events.event_name = 'user.preference.cleared' as is_reset
+from events
+inner join controls
+    on events.record_key = controls.record_key
+-- a reset without a dimension resets every one
+inner join dimensions
+    on
+        controls.dimension = dimensions.dimension
+        or (controls.dimension is null and events.event_name = 'user.preference.cleared')
+where
+    events.event_name = 'user.preference.cleared'
+    or (events.has_personalization_consent and dimensions.is_user_controllable)

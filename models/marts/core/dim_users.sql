@@ -1,0 +1,58 @@
+with
+
+events as (
+    select * from {{ ref('int_events_resolved') }}
+    where user_id is not null and has_operations_consent
+),
+
+identities as (
+    select * from {{ ref('int_identities_linked') }}
+),
+
+excluded as (
+    select * from {{ ref('int_units_excluded') }}
+),
+
+users as (
+    select
+        user_id,
+        min(occurred_at) as first_event_at,
+        max(occurred_at) as last_event_at,
+        count(distinct event_date) as active_day_count,
+        count(*) as event_count
+    from events
+    group by user_id
+),
+
+links as (
+    select
+        user_id,
+        count(*) as linked_id_count
+    from identities
+    group by user_id
+),
+
+exclusions as (
+    select
+        coalesce(identities.user_id, excluded.pseudonym) as user_id,
+        min(excluded.rule_name) as exclusion_rule
+    from excluded
+    left join identities
+        on excluded.pseudonym = identities.pseudonym
+    group by coalesce(identities.user_id, excluded.pseudonym)
+)
+
+select
+    users.user_id,
+    users.first_event_at,
+    users.last_event_at,
+    users.active_day_count,
+    users.event_count,
+    coalesce(links.linked_id_count, 0) as linked_id_count,
+    exclusions.exclusion_rule is not null as is_excluded,
+    exclusions.exclusion_rule
+from users
+left join links
+    on users.user_id = links.user_id
+left join exclusions
+    on users.user_id = exclusions.user_id

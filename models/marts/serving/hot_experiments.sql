@@ -1,0 +1,70 @@
+{{ config(meta={'serving': {
+    'key_columns': ['experiment_name'], 'payload': 'payload', 'max_age_hours': 26,
+    'purpose': 'operations'
+}}) }}
+with
+
+experiments as (
+    select * from {{ ref('stg_declarations__experiments') }}
+),
+
+variants as (
+    select * from {{ ref('stg_declarations__experiment_variants') }}
+),
+
+health as (
+    select * from {{ ref('rpt_experiment_health') }}
+    where segment_name = 'all'
+),
+
+as_of as (
+    select * from {{ ref('int_as_of') }}
+),
+
+variant_lists as (
+    select
+        experiment_name,
+        {{ sorted_list(struct_of({'variant': 'variant', 'allocation': 'allocation'})) }} as variants
+    from variants
+    group by experiment_name
+),
+
+failed_checks as (
+    select
+        experiment_name,
+        count(*) as failed_check_count
+    from health
+    where status = 'fail'
+    group by experiment_name
+),
+
+described as (
+    select
+        experiments.experiment_name,
+        {{ json_text(struct_of({
+            'experiment_name': 'experiments.experiment_name',
+            'unit': 'experiments.unit',
+            'state': "case
+                when experiments.started_at > as_of.as_of then 'planned'
+                when experiments.ended_at <= as_of.as_of then 'ended'
+                else 'running'
+            end",
+            'control_variant': 'experiments.control_variant',
+            'variants': 'variant_lists.variants',
+            'layer': 'experiments.layer',
+            'holdout_share': 'experiments.holdout_share',
+            'is_healthy': 'coalesce(failed_checks.failed_check_count, 0) = 0',
+        })) }} as payload
+    from experiments
+    cross join as_of
+    left join variant_lists
+        on experiments.experiment_name = variant_lists.experiment_name
+    left join failed_checks
+        on experiments.experiment_name = failed_checks.experiment_name
+)
+
+select
+    experiment_name,
+    payload,
+    md5(payload) as content_hash
+from described

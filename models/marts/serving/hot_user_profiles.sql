@@ -1,0 +1,90 @@
+{{ config(meta={'serving': {
+    'key_columns': ['user_id'], 'payload': 'payload', 'max_age_hours': 26, 'purpose': 'personalization'
+}}) }}
+with
+
+preferences as (
+    select * from {{ ref('dim_user_preferences') }}
+),
+
+users as (
+    select * from {{ ref('dim_users') }}
+    where not is_excluded
+),
+
+consents as (
+    select * from {{ ref('int_consents_effective') }}
+    where valid_to is null
+),
+
+purposes as (
+    select * from {{ ref('stg_declarations__consent_purposes') }}
+),
+
+user_segments as (
+    select * from {{ ref('int_user_segments') }}
+),
+
+preference_lists as (
+    select
+        user_id,
+        {{ sorted_list(struct_of({
+            'dimension': 'dimension',
+            'context': 'context',
+            'value': 'value',
+            'kind': 'kind',
+            'score': 'score',
+            'score_lower': 'score_lower',
+            'score_upper': 'score_upper',
+            'evidence_count': 'evidence_count',
+            'reason': 'reason',
+        })) }} as preferences
+    from preferences
+    group by user_id
+),
+
+segment_maps as (
+    select
+        user_id,
+        {{ map_from('segment_name', 'segment_value') }} as segments
+    from user_segments
+    group by user_id
+),
+
+consent_maps as (
+    select
+        users.user_id,
+        {{ map_from(
+            'purposes.purpose', 'coalesce(consents.is_granted, purposes.granted_by_default)'
+        ) }} as consent
+    from users
+    cross join purposes
+    left join consents
+        on
+            users.user_id = consents.user_id
+            and purposes.purpose = consents.purpose
+    group by users.user_id
+),
+
+profiles as (
+    select
+        users.user_id,
+        {{ json_text(struct_of({
+            'preferences': 'preference_lists.preferences',
+            'segments': 'segment_maps.segments',
+            'consent': 'consent_maps.consent',
+        })) }} as payload
+    from users
+    left join preference_lists
+        on users.user_id = preference_lists.user_id
+    left join segment_maps
+        on users.user_id = segment_maps.user_id
+    left join consent_maps
+        on users.user_id = consent_maps.user_id
+)
+
+select
+    user_id,
+    payload,
+    md5(payload) as content_hash
+from profiles

@@ -1,0 +1,6 @@
+{{ declared('context_bins', {
+    'attribute': ['string'],
+    'bin': ['string'],
+    'lower': ['double'],
+    'upper': ['double'],
+}) }}

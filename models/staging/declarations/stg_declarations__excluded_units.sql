@@ -1,0 +1,5 @@
+{{ declared('excluded_units', {
+    'rule_name': ['string'],
+    'attribute': ['string'],
+    'pattern': ['string'],
+}) }}

@@ -1,0 +1,6 @@
+{{ declared('experiment_metrics', {
+    'experiment_name': ['string'],
+    'metric_name': ['string'],
+    'role': ['string', "'exploratory'"],
+    'minimum_effect': ['double'],
+}) }}

@@ -1,0 +1,5 @@
+{{ declared('experiment_variants', {
+    'experiment_name': ['string'],
+    'variant': ['string'],
+    'allocation': ['double'],
+}) }}

@@ -1,0 +1,16 @@
+{{ declared('experiments', {
+    'experiment_name': ['string'],
+    'unit': ['string', "'user'"],
+    'control_variant': ['string', "'control'"],
+    'started_at': ['timestamp'],
+    'ended_at': ['timestamp'],
+    'inference': ['string', "'sequential'"],
+    'alpha': ['double', '0.05e0'],
+    'power': ['double', '0.8e0'],
+    'planned_units': ['bigint'],
+    'layer': ['string'],
+    'holdout_share': ['double', '0e0'],
+    'trigger_event': ['string'],
+    'owner': ['string'],
+    'hypothesis': ['string'],
+}) }}

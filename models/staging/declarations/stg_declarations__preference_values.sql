@@ -1,0 +1,5 @@
+{{ declared('preference_values', {
+    'dimension': ['string'],
+    'value': ['string'],
+    'label': ['string'],
+}) }}

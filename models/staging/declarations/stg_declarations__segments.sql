@@ -1,0 +1,4 @@
+{{ declared('segments', {
+    'segment_name': ['string'],
+    'source_attribute': ['string'],
+}) }}

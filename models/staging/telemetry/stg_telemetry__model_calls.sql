@@ -1,0 +1,43 @@
+{%- set aliases = attribute_aliases('attribute') %}
+with
+
+records as (
+    select * from {{ ref('stg_telemetry__records') }}
+),
+
+renamed as (
+    select
+        record_key,
+        event_id,
+        event_name,
+        event_date,
+        occurred_at,
+        user_id as pseudonym,
+        trace_id,
+        span_id,
+        span_name,
+        parent_span_id,
+        duration_ms,
+        status,
+        {{ attribute(aliases, 'gen_ai.operation.name') }} as operation,
+        {{ attribute(aliases, 'gen_ai.agent.name') }} as agent_name,
+        {{ attribute(aliases, 'gen_ai.request.model') }} as model,
+        {{ attribute(aliases, 'gen_ai.provider.name') }} as provider,
+        {{ attribute(aliases, 'gen_ai.conversation.id') }} as conversation_id,
+        {{ attribute(aliases, 'gen_ai.tool.name') }} as tool_name,
+        {{ attribute(aliases, 'gen_ai.usage.input_tokens', 'bigint') }} as input_tokens,
+        {{ attribute(aliases, 'gen_ai.usage.output_tokens', 'bigint') }} as output_tokens,
+        {{ attribute(aliases, 'error.type') }} as error_type
+    from records
+    where
+        record_kind = 'span'
+        and event_name in (
+            'gen_ai.invoke_agent',
+            'gen_ai.chat',
+            'gen_ai.text_completion',
+            'gen_ai.generate_content',
+            'gen_ai.execute_tool'
+        )
+)
+
+select * from renamed

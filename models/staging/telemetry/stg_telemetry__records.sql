@@ -1,0 +1,75 @@
+{%- set event_aliases = attribute_aliases('event') %}
+{%- set common %}
+        event_id,
+        {{ canonical_event_name(event_aliases, 'event_name') }} as event_name,
+        cast(occurred_at as timestamp) as occurred_at,
+        cast(observed_at as timestamp) as observed_at,
+        cast(event_date as date) as event_date,
+        user_id,
+        session_id,
+        trace_id,
+        span_id,
+        service_name,
+        service_version,
+        environment,
+        attributes,
+        attribute_types,
+        batch_id,
+        line_number,
+        record_number,
+        nullif(attributes['organization.id'], '') as organization_id
+{%- endset %}
+with
+
+log_records as (
+    select * from {{ source('lake', 'log_records') }}
+),
+
+spans as (
+    select * from {{ source('lake', 'spans') }}
+),
+
+batches as (
+    select * from {{ ref('stg_telemetry__batches') }}
+),
+
+renamed_log_records as (
+    select
+        {{- common }},
+        event_number,
+        concat(
+            substr(batch_id, 1, 16), '/', line_number, '/', record_number, '/',
+            coalesce(cast(event_number as string), 'log')
+        ) as record_key,
+        case when is_span_event then 'span_event' else 'log' end as record_kind,
+        has_record_uid,
+        cast(null as string) as parent_span_id,
+        cast(null as string) as span_name,
+        cast(null as double) as duration_ms,
+        cast(null as string) as status
+    from log_records
+    -- a batch exists from its commit mark on: half a load is never seen
+    where batch_id in (select batches.batch_id from batches)
+),
+
+renamed_spans as (
+    select
+        {{- common | replace(
+            canonical_event_name(event_aliases, 'event_name'),
+            "coalesce('gen_ai.' || nullif(attributes['gen_ai.operation.name'], ''), 'span')"
+        ) }},
+        cast(null as bigint) as event_number,
+        concat(substr(batch_id, 1, 16), '/', line_number, '/', record_number, '/span') as record_key,
+        'span' as record_kind,
+        false as has_record_uid,
+        parent_span_id,
+        span_name,
+        duration_ms,
+        status
+    from spans
+    where batch_id in (select batches.batch_id from batches)
+)
+
+select * from renamed_log_records
+union all
+select * from renamed_spans
