@@ -1,0 +1,1 @@
+"""The one package that knows the serving cache: stores, sync, client, publish."""

@@ -1,0 +1,430 @@
+"""The embedded default store: one SQLite file in WAL mode.
+
+The ledger of what was synced is the stored rows themselves, in the same file and transaction as
+the values, so that cache and ledger cannot disagree.
+
+On erasing: `secure_delete` zeroes a deleted cell where it lies, but when SQLite splits or merges
+a page it may leave a stale copy of a moved cell in that page's free space (measured: about one in
+a thousand erased rows). `erase` therefore rebuilds the file (VACUUM) before it truncates the log.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import apsw
+import orjson
+
+from serving.clock import from_microseconds, to_microseconds
+from serving.errors import (
+    IncompleteErasureError,
+    StaleChangeSetError,
+    StoreError,
+    VerificationError,
+)
+from serving.store import (
+    Digest,
+    Entry,
+    ScannedEntry,
+    ViewMeta,
+    digest_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from serving.store import ChangeSet
+
+# 3.51.3 fixes a WAL reset that could lose committed pages under concurrent checkpoints
+MINIMUM_SQLITE = (3, 51, 3)
+APPLICATION_ID = 0x6174756E  # "atun": tells our file from another application's
+FORMAT_VERSION = 1
+BUSY_TIMEOUT_MS = 10_000
+LOG_BYTES_KEPT = 64 * 1024 * 1024
+BLOCK_ROWS = 10_000
+
+# payload last: long values overflow to pages of their own, so that reading the ledger skips them
+_SCHEMA = """
+create table if not exists views (
+    view text primary key,
+    generation integer not null,
+    row_count integer not null,
+    checksum text not null,
+    schema_version text not null,
+    as_of_us integer not null,
+    run_id text not null,
+    synced_at_us integer not null,
+    max_age_hours real not null
+) strict, without rowid;
+create table if not exists entries (
+    view text not null,
+    key text not null,
+    content_hash text not null,
+    generation integer not null,
+    schema_version text not null,
+    as_of_us integer not null,
+    payload blob not null,
+    primary key (view, key)
+) strict, without rowid;
+create table if not exists pending_erasures (
+    only_row integer primary key check (only_row = 1)
+) strict;
+"""
+
+_GET = """
+select payload, content_hash, generation, schema_version, as_of_us
+from entries where view = ? and key = ?
+"""
+_GET_MANY = """
+select
+    entries.key,
+    entries.payload,
+    entries.content_hash,
+    entries.generation,
+    entries.schema_version,
+    entries.as_of_us
+from json_each(?) as wanted
+inner join entries on entries.view = ? and entries.key = wanted.value
+"""
+_META = """
+select
+    generation, row_count, checksum, schema_version, as_of_us, run_id, synced_at_us, max_age_hours
+from views where view = ?
+"""
+_UPSERT = """
+insert into entries (view, generation, schema_version, as_of_us, key, content_hash, payload)
+values (?, ?, ?, ?, ?, ?, ?)
+on conflict (view, key) do update set
+    content_hash = excluded.content_hash,
+    generation = excluded.generation,
+    schema_version = excluded.schema_version,
+    as_of_us = excluded.as_of_us,
+    payload = excluded.payload
+"""
+
+
+class SqliteStore:
+    """A `serving.store.Store` in one SQLite file.
+
+    Args:
+        path: The file; a writer creates it and its folder.
+        read_only: Open for reading alone.
+        busy_timeout_ms: How long to wait for another process's lock before giving up.
+
+    Raises:
+        StoreError: SQLite is too old, the file is not a cache of this format, or (read only)
+            there is none yet.
+    """
+
+    def __init__(
+        self, path: Path, *, read_only: bool = False, busy_timeout_ms: int = BUSY_TIMEOUT_MS
+    ) -> None:
+        check_sqlite_version(apsw.sqlite_lib_version())
+        self._path = path
+        if read_only and not path.is_file():
+            raise StoreError(f"there is no cache at {path} yet: run `attune sync` first")
+        if not read_only:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        access = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        try:
+            self._connection = apsw.Connection(
+                str(path), flags=apsw.SQLITE_OPEN_READONLY if read_only else access
+            )
+        except apsw.Error as error:
+            raise self._explained("open", error) from error
+        try:
+            self._prepare(read_only=read_only, busy_timeout_ms=busy_timeout_ms)
+        except apsw.Error as error:
+            self._connection.close()
+            raise self._explained("open", error) from error
+        except StoreError:
+            self._connection.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self._path}"
+
+    def get(self, view: str, key: str) -> Entry | None:
+        try:
+            row = self._connection.execute(_GET, (view, key)).get
+        except apsw.Error as error:
+            raise self._explained("read", error) from error
+        if row is None:
+            return None
+        payload, content_hash, generation, schema_version, as_of_us = row
+        return Entry(payload, content_hash, generation, schema_version, from_microseconds(as_of_us))
+
+    def get_many(self, view: str, keys: Sequence[str]) -> dict[str, Entry]:
+        # one statement is one snapshot: the values cannot be of two generations
+        try:
+            rows = self._connection.execute(_GET_MANY, (orjson.dumps(list(keys)).decode(), view))
+            return {
+                key: Entry(
+                    payload, content_hash, generation, schema_version, from_microseconds(as_of_us)
+                )
+                for key, payload, content_hash, generation, schema_version, as_of_us in rows
+            }
+        except apsw.Error as error:
+            raise self._explained("read", error) from error
+
+    def views(self) -> list[str]:
+        try:
+            return [row[0] for row in self._connection.execute("select view from views order by 1")]
+        except apsw.Error as error:
+            raise self._explained("read", error) from error
+
+    def meta(self, view: str) -> ViewMeta | None:
+        try:
+            row = self._connection.execute(_META, (view,)).get
+        except apsw.Error as error:
+            raise self._explained("read", error) from error
+        if row is None:
+            return None
+        generation, rows, checksum, schema_version, as_of, run_id, synced_at, max_age_hours = row
+        return ViewMeta(
+            view=view,
+            generation=generation,
+            rows=rows,
+            checksum=checksum,
+            schema_version=schema_version,
+            as_of=from_microseconds(as_of),
+            run_id=run_id,
+            synced_at=from_microseconds(synced_at),
+            max_age_hours=max_age_hours,
+        )
+
+    def ledger(self, view: str) -> Iterator[list[tuple[str, str]]]:
+        yield from self._blocks("select key, content_hash from entries where view = ?", view)
+
+    def scan(self, view: str) -> Iterator[list[ScannedEntry]]:
+        query = "select key, content_hash, payload from entries where view = ?"
+        for block in self._blocks(query, view):
+            yield [ScannedEntry(*row) for row in block]
+
+    def digest(self, view: str) -> Digest:
+        return digest_of(self.ledger(view))
+
+    def apply(self, change_set: ChangeSet) -> ViewMeta:
+        view = change_set.view
+        with self._transaction("apply a change set to"):
+            before = self.meta(view)
+            generation = 0 if before is None else before.generation
+            if generation != change_set.base_generation:
+                raise StaleChangeSetError(
+                    f"{self.url}: {view} is at generation {generation}, the changes were computed "
+                    f"against {change_set.base_generation}: another sync or an erasure came "
+                    "between; nothing was written, run the sync again"
+                )
+            if not change_set.is_settled:
+                generation += 1
+                self._write_entries(change_set, generation)
+                actual = self.digest(view)
+                if actual != change_set.expected:
+                    raise VerificationError(
+                        f"{self.url}: {view} would hold {actual.rows} rows with checksum "
+                        f"{actual.checksum}, the warehouse has {change_set.expected.rows} with "
+                        f"{change_set.expected.checksum}; nothing was written. Run the sync again; "
+                        "if it repeats, delete the cache file: the next sync fills it in full"
+                    )
+            after = ViewMeta(
+                view=view,
+                generation=generation,
+                rows=change_set.expected.rows,
+                checksum=change_set.expected.checksum,
+                schema_version=change_set.schema_version,
+                as_of=change_set.as_of,
+                run_id=change_set.run_id,
+                synced_at=change_set.synced_at,
+                max_age_hours=change_set.max_age_hours,
+            )
+            self._write_meta(after)
+        if self._connection.execute("select count(*) from pending_erasures").get:
+            self._clean_files()
+        return after
+
+    def erase(self, view: str, keys: Sequence[str]) -> int:
+        with self._transaction("erase from"):
+            # a process that dies before the files are clean leaves this mark for the next writer
+            self._connection.execute("insert or ignore into pending_erasures values (1)")
+            before = self._connection.total_changes()
+            self._connection.executemany(
+                "delete from entries where view = ? and key = ?", ((view, key) for key in keys)
+            )
+            removed = self._connection.total_changes() - before
+            if removed:
+                rows, checksum = self.digest(view)
+                self._connection.execute(
+                    "update views set generation = generation + 1, row_count = ?, checksum = ? "
+                    "where view = ?",
+                    (rows, checksum, view),
+                )
+        self._clean_files()
+        return removed
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _prepare(self, *, read_only: bool, busy_timeout_ms: int) -> None:
+        connection = self._connection
+        connection.set_busy_timeout(busy_timeout_ms)
+        if read_only:
+            self._check_format()
+            return
+        if connection.pragma("journal_mode", "wal") != "wal":
+            raise StoreError(
+                f"{self._path}: this file system cannot hold a WAL; set ATTUNE_CACHE_URL to a "
+                "path on a local disk"
+            )
+        if connection.pragma("secure_delete", 1) != 1:
+            raise StoreError(
+                f"{self._path}: this SQLite was built without secure_delete, erased values would "
+                "stay in the file; install the apsw wheel that the lock file names"
+            )
+        # a commit survives a killed process; power loss costs at most the last whole commit
+        connection.pragma("synchronous", "normal")
+        # a large change set's log does not keep its size on disk
+        connection.pragma("journal_size_limit", LOG_BYTES_KEPT)
+        with self._transaction("prepare"):
+            if connection.execute("select count(*) from sqlite_schema").get == 0:
+                connection.pragma("application_id", APPLICATION_ID)
+                connection.pragma("user_version", FORMAT_VERSION)
+                connection.execute(_SCHEMA)
+            self._check_format()
+
+    def _check_format(self) -> None:
+        found = (
+            self._connection.pragma("application_id"),
+            self._connection.pragma("user_version"),
+        )
+        if found != (APPLICATION_ID, FORMAT_VERSION):
+            raise StoreError(
+                f"{self._path} is not an attune cache of format {FORMAT_VERSION} (application id "
+                f"and format found: {found}); set ATTUNE_CACHE_URL to another file, or delete "
+                "this one if it is an old cache: the next sync fills it in full"
+            )
+
+    def _blocks(self, query: str, view: str) -> Iterator[list[Any]]:
+        try:
+            cursor = self._connection.execute(query, (view,))
+            block: list[Any] = []
+            for row in cursor:
+                block.append(row)
+                if len(block) == BLOCK_ROWS:
+                    yield block
+                    block = []
+            if block:
+                yield block
+        except apsw.Error as error:
+            raise self._explained("read", error) from error
+
+    def _write_entries(self, change_set: ChangeSet, generation: int) -> None:
+        view = change_set.view
+        for keys in change_set.removals:
+            self._connection.executemany(
+                "delete from entries where view = ? and key = ?", ((view, key) for key in keys)
+            )
+        origin = (
+            view,
+            generation,
+            change_set.schema_version,
+            to_microseconds(change_set.as_of),
+        )
+        for block in change_set.upserts:
+            self._connection.executemany(_UPSERT, ((*origin, *upsert) for upsert in block))
+
+    def _write_meta(self, meta: ViewMeta) -> None:
+        self._connection.execute(
+            "insert or replace into views values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                meta.view,
+                meta.generation,
+                meta.rows,
+                meta.checksum,
+                meta.schema_version,
+                to_microseconds(meta.as_of),
+                meta.run_id,
+                to_microseconds(meta.synced_at),
+                meta.max_age_hours,
+            ),
+        )
+
+    @contextmanager
+    def _transaction(self, doing: str) -> Iterator[None]:
+        """Write as a whole: IMMEDIATE, so that what is read first cannot be outdated by another."""
+        try:
+            self._connection.execute("begin immediate")
+        except apsw.Error as error:
+            raise self._explained(doing, error) from error
+        try:
+            yield
+            self._connection.execute("commit")
+        except apsw.Error as error:
+            raise self._explained(doing, error) from error
+        finally:
+            # a full disk may have rolled back already
+            if self._connection.in_transaction:
+                self._connection.execute("rollback")
+
+    def _clean_files(self) -> None:
+        """Rebuild the file and empty the log, so that no deleted byte is left in either."""
+        try:
+            self._connection.execute("vacuum")
+            frames = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.Error as error:
+            raise IncompleteErasureError(self._incomplete(str(error))) from error
+        # the answer counts: a checkpoint that left frames behind is not an error to SQLite
+        if frames != (0, 0):
+            raise IncompleteErasureError(self._incomplete(f"frames left in the log: {frames}"))
+        with self._transaction("finish an erasure in"):
+            self._connection.execute("delete from pending_erasures")
+
+    def _incomplete(self, reason: str) -> str:
+        return (
+            f"{self.url}: the values are deleted and no longer served, but their bytes may still "
+            f"be in the files ({reason}); close long-running readers and erase the same keys "
+            "again (the next sync also tries)"
+        )
+
+    def _explained(self, doing: str, error: apsw.Error) -> StoreError:
+        match error:
+            case apsw.FullError():
+                hint = "the disk is full; the state before is kept, free space and run again"
+            case apsw.BusyError():
+                hint = "another process holds its lock; wait for it to end and run again"
+            case apsw.CorruptError() | apsw.NotADBError():
+                hint = "the file is damaged; delete it, the next sync fills it in full"
+            case apsw.CantOpenError() | apsw.PermissionsError() | apsw.ReadOnlyError():
+                hint = "check that this process may read and write the file and its folder"
+            case _:
+                hint = "check ATTUNE_CACHE_URL and the file"
+        return StoreError(f"could not {doing} the cache {self._path}: {error}; {hint}")
+
+
+def check_sqlite_version(version: str) -> None:
+    """Refuse a SQLite that may lose committed pages.
+
+    Raises:
+        StoreError: older than 3.51.3.
+    """
+    if tuple(int(part) for part in version.split(".")[:3]) < MINIMUM_SQLITE:
+        minimum = ".".join(str(part) for part in MINIMUM_SQLITE)
+        raise StoreError(
+            f"SQLite {version} has a WAL bug that loses committed data (fixed in {minimum}): "
+            f"install an apsw wheel of {minimum} or newer"
+        )

@@ -1,0 +1,123 @@
+"""A tiny warehouse, a manifest of dbt's shape, and a cache: what every test here starts from."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+
+from serving.store import open_store
+from serving.sync import SyncReport, VerifyReport, sync, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from serving.store import Store
+
+PROJECT = Path(__file__).parents[2]
+AS_OF = datetime.fromisoformat("2026-01-01")
+
+
+def node(
+    name: str, key_columns: list[str], *, payload: str = "payload", **serving: Any
+) -> dict[str, Any]:
+    declared = {"key_columns": key_columns, "payload": payload, "max_age_hours": 26} | serving
+    return {
+        "resource_type": "model",
+        "name": name,
+        "schema": "serving",
+        "relation_name": f'"warehouse"."serving"."{name}"',
+        "config": {"meta": {"serving": declared}},
+        "checksum": {"name": "sha256", "checksum": hashlib.sha256(name.encode()).hexdigest()},
+    }
+
+
+def manifest_of(*nodes: dict[str, Any]) -> dict[str, Any]:
+    return {"nodes": {f"model.attune.{each['name']}": each for each in nodes}}
+
+
+class Workspace:
+    """One folder with a warehouse of hot marts, its manifest, and a SQLite cache."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.warehouse_path = folder / "warehouse.duckdb"
+        self.cache_path = folder / "cache.sqlite"
+        self.url = f"sqlite:///{self.cache_path}"
+        self.manifest = manifest_of(node("hot_user_profiles", ["user_id"]))
+        self.store: Store = open_store(self.url)
+        self.syncs = 0
+
+    def build(self, contents: Mapping[str, str], *, view: str = "hot_user_profiles") -> None:
+        """Replace a mart of one key column by these keys and payloads."""
+        rows = [[key, payload] for key, payload in contents.items()]
+        with duckdb.connect(str(self.warehouse_path)) as connection:
+            connection.execute("create schema if not exists serving")
+            connection.execute(
+                f"create or replace table serving.{view} "
+                "(user_id varchar, payload varchar, content_hash varchar)"
+            )
+            if rows:
+                connection.executemany(f"insert into serving.{view} values ($1, $2, md5($2))", rows)
+
+    def execute(self, statement: str) -> None:
+        with duckdb.connect(str(self.warehouse_path)) as connection:
+            connection.execute(statement)
+
+    def sync(self, **options: Any) -> SyncReport:
+        self.syncs += 1
+        with duckdb.connect(str(self.warehouse_path), read_only=True) as connection:
+            return sync(
+                connection,
+                self.store,
+                self.manifest,
+                as_of=AS_OF + timedelta(hours=self.syncs),
+                run_id=f"run-{self.syncs}",
+                **options,
+            )
+
+    def verify(self) -> VerifyReport:
+        with duckdb.connect(str(self.warehouse_path), read_only=True) as connection:
+            return verify(connection, self.store, self.manifest)
+
+    def served(self, view: str = "hot_user_profiles") -> dict[str, str]:
+        return {row.key: row.payload.decode() for block in self.store.scan(view) for row in block}
+
+    def file_bytes(self) -> bytes:
+        paths = [self.cache_path, Path(f"{self.cache_path}-wal")]
+        return b"".join(path.read_bytes() for path in paths if path.exists())
+
+
+@pytest.fixture(scope="module")
+def make_workspace(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[], Workspace]]:
+    """Make fresh workspaces, also within one property test."""
+    made: list[Workspace] = []
+    numbers = itertools.count()
+
+    def make() -> Workspace:
+        workspace = Workspace(tmp_path_factory.mktemp(f"workspace{next(numbers)}"))
+        made.append(workspace)
+        return workspace
+
+    yield make
+    for workspace in made:
+        workspace.store.close()
+
+
+@pytest.fixture
+def workspace(make_workspace: Callable[[], Workspace]) -> Workspace:
+    return make_workspace()
+
+
+@pytest.fixture(scope="session")
+def child_environment() -> dict[str, str]:
+    """Environment of a child process that imports the project."""
+    return {**os.environ, "PYTHONPATH": str(PROJECT)}

@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import apsw
+import duckdb
+import pytest
+
+from serving.errors import IncompleteErasureError, StoreError, StoreUrlError
+from serving.sqlite_store import SqliteStore, check_sqlite_version
+from serving.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.serving.conftest import Workspace
+
+VIEW = "hot_user_profiles"
+
+READER = """
+import json, sys, time
+from serving.client import Client
+url, keys, seconds = sys.argv[1], json.loads(sys.argv[2]), float(sys.argv[3])
+reads, torn, seen = 0, [], set()
+with Client(url) as client:
+    print("ready", flush=True)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        rounds = {value.split(b":")[0].decode() for value in client.get_many(
+            "hot_user_profiles", keys).values()}
+        reads += 1
+        seen |= rounds
+        if len(rounds) != 1:
+            torn.append(sorted(rounds))
+print(json.dumps({"reads": reads, "torn": torn[:5], "seen": len(seen)}))
+"""
+
+SYNC = """
+import datetime, json, sys
+from pathlib import Path
+import duckdb
+from serving.store import open_store
+from serving.sync import sync
+warehouse, url, manifest = sys.argv[1:]
+with duckdb.connect(warehouse, read_only=True) as connection, open_store(url) as store:
+    print("ready", flush=True)
+    sync(connection, store, Path(manifest), as_of=datetime.datetime(2026, 1, 1), run_id="child",
+         allow_removal=True)
+"""
+
+
+@pytest.mark.parametrize("url", ["redis://localhost", "cache.sqlite", "", "file:///x"])
+def test_an_unknown_scheme_names_the_supported_ones(url: str) -> None:
+    with pytest.raises(StoreUrlError, match="sqlite:///PATH"):
+        open_store(url)
+
+
+@pytest.mark.parametrize("url", ["sqlite://cache.sqlite", "sqlite:///"])
+def test_a_url_without_a_file_is_refused(url: str) -> None:
+    with pytest.raises(StoreUrlError, match="names no file"):
+        open_store(url)
+
+
+def test_a_refused_url_does_not_show_its_password() -> None:
+    with pytest.raises(StoreUrlError) as caught:
+        open_store("redis://attune:hunter2@localhost/0")
+    assert "hunter2" not in str(caught.value)
+    assert "localhost" in str(caught.value)
+
+
+def test_a_sqlite_with_the_wal_bug_is_refused() -> None:
+    check_sqlite_version("3.51.3")
+    check_sqlite_version("3.100.0")
+    with pytest.raises(StoreError, match=r"fixed in 3\.51\.3"):
+        check_sqlite_version("3.51.2")
+
+
+def test_a_reader_finds_no_cache_where_none_is(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="attune sync"):
+        open_store(f"sqlite:///{tmp_path}/none.sqlite", read_only=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_applications_file_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.sqlite"
+    with apsw.Connection(str(path)) as connection:
+        connection.execute("create table theirs (x)")
+    with pytest.raises(StoreError, match="not an attune cache"):
+        open_store(f"sqlite:///{path}")
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(StoreError, match="damaged"):
+        open_store(f"sqlite:///{path}")
+
+
+def test_a_reader_cannot_write(workspace: Workspace) -> None:
+    workspace.build({"a": "1"})
+    workspace.sync()
+    with (
+        open_store(workspace.url, read_only=True) as reader,
+        pytest.raises(StoreError, match="readonly"),
+    ):
+        reader.erase(VIEW, ["a"])
+    assert workspace.served() == {"a": "1"}
+
+
+def test_a_full_disk_leaves_the_old_state_readable(workspace: Workspace) -> None:
+    workspace.build({"a": "1"})
+    workspace.sync()
+    assert isinstance(workspace.store, SqliteStore)
+    connection = workspace.store._connection
+    connection.pragma("max_page_count", connection.pragma("page_count") + 5)
+    workspace.build({"a": "2", "b": "x" * 200_000})
+    with pytest.raises(StoreError, match="disk is full"):
+        workspace.sync()
+    assert workspace.served() == {"a": "1"}
+    connection.pragma("max_page_count", 1_000_000)
+    workspace.sync()
+    assert workspace.verify().ok
+
+
+def test_a_reader_sees_the_old_state_or_the_new_one_never_a_mix(
+    workspace: Workspace, child_environment: dict[str, str]
+) -> None:
+    keys = [f"user{number}" for number in range(200)]
+
+    def contents(round_number: int) -> dict[str, str]:
+        return dict.fromkeys(keys, f"{round_number}:" + "x" * 50)
+
+    workspace.build(contents(0))
+    workspace.sync()
+    reader = subprocess.Popen(
+        [sys.executable, "-c", READER, workspace.url, json.dumps(keys), "2.0"],
+        env=child_environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert reader.stdout is not None
+    assert reader.stdout.readline() == "ready\n"
+    round_number = 0
+    while reader.poll() is None:
+        round_number += 1
+        workspace.build(contents(round_number))
+        workspace.sync()
+    result = json.loads(reader.stdout.read())
+    reader.stdout.close()
+    assert result["torn"] == []
+    assert result["reads"] > 100
+    assert result["seen"] > 3
+
+
+def test_a_killed_sync_leaves_old_or_new_and_the_next_one_finishes(
+    make_workspace: Callable[[], Workspace], child_environment: dict[str, str]
+) -> None:
+    workspace = make_workspace()
+    manifest = workspace.folder / "manifest.json"
+    manifest.write_text(json.dumps(workspace.manifest))
+    child = [sys.executable, "-c", SYNC, str(workspace.warehouse_path), workspace.url]
+    rng = random.Random(20260101)
+    killed = 0
+    for round_number in range(10):
+        old = workspace.store.digest(VIEW)
+        with duckdb.connect(str(workspace.warehouse_path)) as connection:
+            connection.execute("create schema if not exists serving")
+            connection.execute(
+                "create or replace table serving.hot_user_profiles as "
+                "select 'user' || i as user_id, repeat('v' || ? || i, 20) as payload, "
+                "md5(payload) as content_hash from range(?, ?) as r(i)",
+                [round_number, 1_000 * round_number, 1_000 * round_number + 15_000],
+            )
+        process = subprocess.Popen(
+            [*child, str(manifest)], env=child_environment, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(rng.uniform(0, 0.25))
+        process.kill()
+        killed += process.wait() != 0
+        process.stdout.close()
+        left = workspace.store.digest(VIEW)
+        workspace.sync(allow_removal=True)
+        new = workspace.store.digest(VIEW)
+        assert left in (old, new)
+        assert workspace.verify().ok
+    assert killed >= 5
+
+
+def marked(rng: random.Random) -> str:
+    """A value that can be found in a file, short enough for a page or long enough to overflow."""
+    return f"<{rng.getrandbits(128):032x}>" * rng.choice([1, 3, 8, 20, 60, 200])
+
+
+@pytest.mark.parametrize("seed", [2, 9])
+def test_an_erased_user_leaves_no_byte_in_the_files(workspace: Workspace, seed: int) -> None:
+    # with these seeds SQLite leaves stale copies in split pages although secure_delete is on
+    rng = random.Random(seed)
+    contents: dict[str, str] = {}
+    ever: dict[str, list[str]] = {}
+    for _ in range(6):
+        for _ in range(400):
+            key = hashlib.sha256(str(rng.randrange(800)).encode()).hexdigest()
+            if rng.random() < 0.2:
+                contents.pop(key, None)
+            else:
+                contents[key] = marked(rng)
+                ever.setdefault(key, []).append(contents[key][:34])
+        workspace.build(contents)
+        workspace.sync()
+    victims = rng.sample(sorted(contents), 60)
+    assert all(contents[key].encode()[:34] in workspace.file_bytes() for key in victims)
+    assert workspace.store.erase(VIEW, [*victims, "never-there"]) == 60
+    data = workspace.file_bytes()
+    assert [key for key in victims if key.encode() in data] == []
+    assert [value for key in victims for value in ever[key] if value.encode() in data] == []
+    survivor = next(key for key in contents if key not in victims)
+    assert survivor.encode() in data
+    meta = workspace.store.meta(VIEW)
+    assert meta is not None
+    assert (meta.rows, meta.checksum) == workspace.store.digest(VIEW)
+    assert meta.generation == 7
+
+
+def test_an_erasure_that_a_reader_holds_up_says_so_and_is_finished_later(
+    workspace: Workspace,
+) -> None:
+    workspace.build({"a": "secret-of-a", "b": "2"})
+    workspace.sync()
+    workspace.store.close()
+    with open_store(workspace.url, read_only=True) as reader:
+        held = reader.scan(VIEW)
+        assert next(held)
+        snapshot = apsw.Connection(str(workspace.cache_path), flags=apsw.SQLITE_OPEN_READONLY)
+        snapshot.execute("begin")
+        snapshot.execute("select count(*) from entries").fetchall()
+        with SqliteStore(workspace.cache_path, busy_timeout_ms=50) as impatient:
+            with pytest.raises(IncompleteErasureError, match="erase the same keys again"):
+                impatient.erase(VIEW, ["a"])
+            assert impatient.get(VIEW, "a") is None
+        assert b"secret-of-a" in workspace.file_bytes()
+        snapshot.close()
+        held.close()  # type: ignore[attr-defined]
+    workspace.build({"b": "2"})
+    workspace.store = open_store(workspace.url)
+    workspace.sync()
+    assert b"secret-of-a" not in workspace.file_bytes()
+    assert workspace.store.erase(VIEW, ["a"]) == 0
