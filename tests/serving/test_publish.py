@@ -119,6 +119,17 @@ def test_a_reader_of_the_old_file_keeps_it_and_a_new_one_sees_the_new(tmp_path: 
     assert read(target, f"select n from '{parquet}'") == [(2,)]
 
 
+def test_the_file_is_replaced_never_written_over(tmp_path: Path) -> None:
+    warehouse = build(tmp_path / "warehouse.duckdb", 1)
+    target = tmp_path / "attune.duckdb"
+    publish(warehouse, target)
+    before = target.read_bytes()
+    with target.open("rb") as held:
+        publish(build(warehouse, 2), target)
+        assert held.read() == before
+    assert target.read_bytes() != before
+
+
 def test_readers_never_see_half_a_publish(tmp_path: Path) -> None:
     warehouse = build(tmp_path / "warehouse.duckdb", 0)
     target = tmp_path / "published" / "attune.duckdb"
