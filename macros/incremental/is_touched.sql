@@ -2,6 +2,7 @@
     {#- Predicate: the row belongs to a key that must be rebuilt; true in a full build. Dates are
         written out, so that the engine reads only their files. `with_linked` adds the dates that
         share a trace or a suggestion with a touched date: such rows need both. -#}
+    {%- set linked_dates = ref('int_linked_dates') if with_linked -%}
     {%- if not execute or not is_incremental() -%}
         {{ return('true') }}
     {%- endif -%}
@@ -13,7 +14,7 @@
         {%- if with_linked %}
             union
             select linked.linked_date
-            from {{ ref('int_linked_dates') }} as linked
+            from {{ linked_dates }} as linked
             where linked.event_date in (select version_key from ({{ touched_keys() }}) as touched)
         {%- endif %}
         order by 1

@@ -17,9 +17,11 @@ plan as (
     select * from {{ ref('stg_declarations__tracking_plan') }}
 ),
 
+-- a row for event '*' declares an attribute of any event
 declared_events as (
     select distinct event_name
     from plan
+    where event_name != '*'
 ),
 
 records as (
@@ -43,20 +45,25 @@ typed as (
         attributes.attribute,
         attributes.value,
         attributes.attribute_types[attributes.attribute] as value_type,
-        plan.data_type,
-        plan.attribute is not null as is_declared
+        coalesce(plan.data_type, common.data_type) as data_type,
+        plan.attribute is not null or common.attribute is not null as is_declared,
+        plan.attribute is null and common.attribute is not null as is_common
     from attributes
     left join plan
         on
             attributes.event_name = plan.event_name
             and attributes.attribute = plan.attribute
+    left join plan as common
+        on
+            common.event_name = '*'
+            and attributes.attribute = common.attribute
 ),
 
 attribute_findings as (
     select
         event_date,
         batch_id,
-        event_name,
+        case when is_common then '*' else event_name end as event_name,
         attribute,
         case
             when not is_declared then 'undeclared'

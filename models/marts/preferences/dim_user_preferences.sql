@@ -131,10 +131,10 @@ select
         when kind = 'stated' then 'You set this yourself.'
         when kind = 'inferred'
             then concat(
-                'From ', evidence_count, ' signals, ',
+                'Signals from you: ', evidence_count, ', in favour ',
                 {{ decimal_text('successes', 1) }}, ' of ', {{ decimal_text('trials', 1) }},
-                ' in favour; everybody together (', {{ decimal_text('prior_mean', 3) }},
-                ') counts as ', {{ decimal_text('prior_strength', 1) }}, ' more: score ',
+                '. What everybody does (', {{ decimal_text('prior_mean', 3) }},
+                ') counts as ', {{ decimal_text('prior_strength', 1) }}, ' more. Score ',
                 {{ decimal_text('score', 3) }}, ' (90% interval ',
                 {{ decimal_text('score_lower', 3) }}, ' to ',
                 {{ decimal_text('score_upper', 3) }}, ').'
