@@ -171,10 +171,11 @@ class _Encoder:
         trace_ids: list[str] | None = None,
         span_ids: list[str] | None = None,
         late_share: float = planted.LATE_SHARE,
-    ) -> None:
-        """Adds log records; every record has a time of day and its attributes as text."""
-        if not attributes:
-            return
+    ) -> tuple[IntArray, IntArray]:
+        """Adds log records, each with a time of day and its attributes as text.
+
+        Returns when each was observed (since the epoch) and the day of the file it is in.
+        """
         observed, file_day = self.arrive(time_us, late_share)
         absent = [""] * len(attributes)
         observed_list = observed.tolist()
@@ -192,6 +193,7 @@ class _Encoder:
             )
         ]
         self.logs.extend(records, observed_list, file_day.tolist())
+        return observed, file_day
 
     def encode(self) -> EncodedBlock:
         """Formats the whole block."""
@@ -357,7 +359,8 @@ class _Encoder:
             ""
             if bad
             else f',{{"key":"gen_ai.usage.input_tokens","value":{{"intValue":"{tokens_in}"}}}},'
-            f'{{"key":"gen_ai.usage.output_tokens","value":{{"intValue":"{tokens_out}"}}}}{finished}'
+            f'{{"key":"gen_ai.usage.output_tokens","value":{{"intValue":"{tokens_out}"}}}}'
+            f"{finished}"
             for bad, tokens_in, tokens_out in zip(
                 is_error, turns.input_tokens.tolist(), turns.output_tokens.tolist(), strict=True
             )
@@ -469,19 +472,19 @@ class _Encoder:
         time_us = shown_us[at] + reaction_us[at] + 5_000_000
         traces = [trace_ids[turn] for turn in at.tolist()]
         spans = [agent_ids[turn] for turn in at.tolist()]
-        self.log("assistant.feedback", time_us, rated, traces, spans)
+        observed, file_day = self.log("assistant.feedback", time_us, rated, traces, spans)
         share = planted.RESENT_UID_SHARE if self.faults else 0.0
         again = np.flatnonzero(self.rng.random(len(at)) < share)
         # A retry of the exporter: the same uid, seen anew an hour later.
         for index in again.tolist():
-            time = self.day_us + int(time_us[index])
+            time, seen = self.day_us + int(time_us[index]), int(observed[index]) + HOUR_US
             record = (
-                f'{{"timeUnixNano":"{time}000","observedTimeUnixNano":"{time + HOUR_US}000",'
+                f'{{"timeUnixNano":"{time}000","observedTimeUnixNano":"{seen}000",'
                 f'"severityNumber":9,"body":{{}},"attributes":[{rated[index]}],'
                 f'"traceId":"{traces[index]}","spanId":"{spans[index]}",'
                 f'"eventName":"assistant.feedback"}}'
             )
-            self.logs.duplicates.append((self.block.day, record))
+            self.logs.duplicates.append((int(file_day[index]), record))
         return len(again)
 
     def suggestions(self) -> None:
@@ -609,8 +612,9 @@ class _Encoder:
             self.log("feature_flag.evaluation", noon, [f"{mark}{flag},{who}"], late_share=0.0)
         times = noon + second * (1 + np.arange(10, dtype=np.int64))
         attributes = [
-            f"{mark}{text('user.id', unit)},{text('suggestion.id', f'g-{unit}-{self.block.day}-{n}')}"
-            for n in range(10)
+            f"{mark}{text('user.id', unit)},"
+            f"{text('suggestion.id', f'g-{unit}-{self.block.day}-{number}')}"
+            for number in range(10)
         ]
         self.log("assistant.suggestion.shown", times, attributes, late_share=0.0)
         self.log("assistant.suggestion.accepted", times + second // 2, attributes, late_share=0.0)

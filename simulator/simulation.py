@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import numpy as np
 
@@ -36,6 +36,7 @@ MISSING_TIME_RECORD: Final = (
     '{"severityNumber":9,"body":{},"attributes":[],"traceId":"","spanId":"",'
     '"eventName":"assistant.response.shown"}'
 )
+SIGNALS: Final = ("logs", "spans")
 DEFAULT_START: Final = date(2026, 3, 2)
 
 
@@ -87,79 +88,122 @@ class _Pending:
     lines: list[tuple[bytes, int]] = field(default_factory=list)
 
 
-@dataclass
 class _File:
-    """The lines of one file and what they hold."""
+    """One file while it is written, line by line, so that a day never has to fit into memory."""
 
-    name: str
-    signal: int
-    lines: list[bytes] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-    records_in: int = 0
-    duplicates: int = 0
-    rejected: int = 0
-    late: int = 0
+    def __init__(self, name: str, signal: str, path: Path | None, rng: np.random.Generator) -> None:
+        self.name = name
+        self.signal = signal
+        self.path = path
+        self.rng = rng
+        self.sink: IO[bytes] | gzip.GzipFile | None = None
+        self.raw: IO[bytes] | None = None
+        self.lines = 0
+        self.records_in = 0
+        self.duplicates = 0
+        self.rejected = 0
+        self.late = 0
+        self.repeated: list[tuple[bytes, int]] = []
+        if path is not None:
+            self.raw = path.with_name(f"{path.name}.partial").open("wb")
+            self.sink = self.raw
+            if path.suffix == ".gz":
+                # No time and no name in the header: the same content gives the same bytes.
+                self.sink = gzip.GzipFile("", "wb", 3, self.raw, mtime=0)
 
     def add(self, line: bytes, size: int) -> None:
-        """Adds a readable line with `size` records."""
-        self.lines.append(line)
-        self.sizes.append(size)
+        """Writes a readable line with `size` records."""
+        if self.sink is not None:
+            self.sink.write(line)
+        self.lines += 1
         self.records_in += size
 
-    def add_records(self, records: list[str]) -> None:
-        """Adds records in requests of at most RECORDS_PER_LINE."""
-        make = logs_line if self.signal == 0 else spans_line
+    def add_records(self, records: list[str], repeat_share: float) -> None:
+        """Writes records in requests of at most RECORDS_PER_LINE, and picks some to repeat."""
+        make = logs_line if self.signal == "logs" else spans_line
         for at in range(0, len(records), planted.RECORDS_PER_LINE):
             part = records[at : at + planted.RECORDS_PER_LINE]
-            self.add(make(part), len(part))
+            line = make(part)
+            self.add(line, len(part))
+            if self.rng.random() < repeat_share:
+                self.repeated.append((line, len(part)))
+
+    def reject(self, line: bytes) -> None:
+        """Writes a line that counts as one rejected record."""
+        self.add(line, 1)
+        self.rejected += 1
+
+    def close(self) -> None:
+        """Ends the file and gives it its final name."""
+        for stream in (self.sink, self.raw):
+            if stream is not None:
+                stream.close()
+        if self.path is not None:
+            self.path.with_name(f"{self.path.name}.partial").replace(self.path)
 
     def report(self) -> FileReport:
         """Totals of the file."""
         return FileReport(
-            self.name, len(self.lines), self.records_in, self.duplicates, self.rejected, self.late
+            name=self.name,
+            lines=self.lines,
+            records_in=self.records_in,
+            duplicates=self.duplicates,
+            rejected=self.rejected,
+            late=self.late,
         )
-
-
-SIGNALS: Final = ("logs", "spans")
 
 
 class _World:
     """Generates the files of consecutive days."""
 
-    def __init__(self, population: Population, faults: bool) -> None:
+    def __init__(self, population: Population, faults: bool, suffix: str) -> None:
         self.population = population
         self.faults = faults
-        self.pending: dict[tuple[int, int], _Pending] = {}
+        self.suffix = suffix
+        self.pending: dict[tuple[int, str], _Pending] = {}
 
-    def files_of(self, day: int) -> tuple[list[_File], Counter[str]]:
-        """The files of a day; days must be asked for one after the other."""
-        day_name = (self.population.start + timedelta(days=day)).isoformat()
-        files = [_File(f"{day_name}-{name}.jsonl", signal) for signal, name in enumerate(SIGNALS)]
+    def run_day(self, day: int, out_dir: Path | None) -> tuple[list[FileReport], Counter[str]]:
+        """Generates a day and writes its files, or only remembers what arrives later.
+
+        Days must be asked for one after the other. None for `out_dir` writes nothing.
+        """
+        files = {signal: self._open(day, signal, out_dir) for signal in SIGNALS}
         counts: Counter[str] = Counter()
-        arrived = [self.pending.pop((day, signal), _Pending()) for signal in range(len(SIGNALS))]
-        for file, pending in zip(files, arrived, strict=True):
-            file.late = len(pending.records)
-            file.add_records(pending.records)
+        arrived = {signal: self.pending.pop((day, signal), _Pending()) for signal in SIGNALS}
+        for signal, file in files.items():
+            # Once a week a line is repeated for certain, so that small worlds have the fault too.
+            self._add(file, arrived[signal].records, is_certain=day % 7 == 3)
+            file.late = len(arrived[signal].records)
         for block in range(block_count(self.population)):
             encoded = encode_block(
                 self.population, generate_block(self.population, day, block), self.faults
             )
             counts.update(_counts(encoded))
-            for file, outbox in zip(files, (encoded.logs, encoded.spans), strict=True):
-                self._deliver(day, file, outbox)
+            self._deliver(day, files["logs"], encoded.logs)
+            self._deliver(day, files["spans"], encoded.spans)
             if encoded.internal:
-                files[0].add(
-                    logs_line(encoded.internal, INTERNAL_SERVICE_NAME), len(encoded.internal)
-                )
-        for file, pending in zip(files, arrived, strict=True):
-            file.duplicates += len(pending.duplicates)
-            file.add_records(pending.duplicates)
+                line = logs_line(encoded.internal, INTERNAL_SERVICE_NAME)
+                files["logs"].add(line, len(encoded.internal))
+        for signal, file in files.items():
+            file.duplicates += len(arrived[signal].duplicates)
+            self._add(file, arrived[signal].duplicates)
+            counts["duplicate_records"] += file.duplicates
             if self.faults:
-                self._spoil(day, file, pending, counts)
-        counts["late"] = sum(file.late for file in files)
-        counts["duplicate_records"] = sum(file.duplicates for file in files)
-        counts["duplicate_records"] -= counts["records_in_duplicate_lines"]
-        return files, counts
+                self._spoil(day, file, arrived[signal].lines, counts)
+            counts["late"] += file.late
+            file.close()
+        return [file.report() for file in files.values()], counts
+
+    def _open(self, day: int, signal: str, out_dir: Path | None) -> _File:
+        date_name = (self.population.start + timedelta(days=day)).isoformat()
+        name = f"{date_name}-{signal}{self.suffix}"
+        seed, days = self.population.seed, self.population.days
+        rng = generator(seed, STREAM_LINES, days, day, SIGNALS.index(signal))
+        return _File(name, signal, None if out_dir is None else out_dir / name, rng)
+
+    def _add(self, file: _File, records: list[str], is_certain: bool = False) -> None:
+        share = planted.DUPLICATE_LINE_SHARE if self.faults else 0.0
+        file.add_records(records, 1.0 if is_certain and self.faults else share)
 
     def _deliver(self, day: int, file: _File, outbox: Outbox) -> None:
         order = np.argsort(np.array(outbox.observed_us, dtype=np.int64), kind="stable").tolist()
@@ -176,41 +220,31 @@ class _World:
                 file.duplicates += 1
             else:
                 self._later(file_day, file.signal).duplicates.append(record)
-        file.add_records(today)
+        self._add(file, today)
 
-    def _later(self, day: int, signal: int) -> _Pending:
+    def _later(self, day: int, signal: str) -> _Pending:
         return self.pending.setdefault((day, signal), _Pending())
 
-    def _spoil(self, day: int, file: _File, pending: _Pending, counts: Counter[str]) -> None:
-        """Repeats whole lines and adds lines and records that nobody can use."""
-        rng = generator(self.population.seed, STREAM_LINES, self.population.days, day, file.signal)
-        is_repeated = rng.random(len(file.lines)) < planted.DUPLICATE_LINE_SHARE
-        repeats = np.flatnonzero(is_repeated).tolist()
-        if day % 7 == 3 and file.lines and not repeats:
-            repeats = [0]
-        later = (rng.random(len(repeats)) < 0.5).tolist()
-        repeated = list(pending.lines)
-        for index, is_later in zip(repeats, later, strict=True):
-            line = (file.lines[index], file.sizes[index])
-            if is_later and day + 1 < self.population.days:
+    def _spoil(
+        self, day: int, file: _File, lines: list[tuple[bytes, int]], counts: Counter[str]
+    ) -> None:
+        """Repeats whole lines, some of them a day later, and adds what nobody can use."""
+        again = list(lines)
+        for line in file.repeated:
+            if file.rng.random() < 0.5 and day + 1 < self.population.days:
                 self._later(day + 1, file.signal).lines.append(line)
             else:
-                repeated.append(line)
-        for content, size in repeated:
+                again.append(line)
+        for content, size in again:
             file.add(content, size)
             file.duplicates += size
             counts["duplicate_lines"] += 1
             counts["records_in_duplicate_lines"] += size
-        if file.signal == 0:
-            file.add(logs_line([MISSING_TIME_RECORD]), 1)
-            file.rejected += 1
+        if file.signal == "logs":
+            file.reject(logs_line([MISSING_TIME_RECORD]))
             counts["records_without_time"] += 1
-        if file.signal == 0 or day % 5 == 2:
-            file.lines.insert(
-                len(file.lines) // 2, MALFORMED_LINES[day % len(MALFORMED_LINES)] + b"\n"
-            )
-            file.records_in += 1
-            file.rejected += 1
+        if file.signal == "logs" or day % 5 == 2:
+            file.reject(MALFORMED_LINES[day % len(MALFORMED_LINES)] + b"\n")
             counts["malformed_lines"] += 1
 
 
@@ -281,18 +315,15 @@ def simulate(
     out_dir.mkdir(parents=True, exist_ok=True)
     population = build_population(users, days, start, seed)
     tables = write_truth(population, truth_dir) if truth_dir is not None else []
-    world = _World(population, faults)
+    world = _World(population, faults, ".jsonl.gz" if compress else ".jsonl")
     for day in range(max(0, first_day - WARM_UP_DAYS), first_day):
-        world.files_of(day)
+        world.run_day(day, None)
     reports: list[FileReport] = []
     faults_seen: Counter[str] = Counter()
     for day in range(first_day, final_day + 1):
-        files, counts = world.files_of(day)
+        files, counts = world.run_day(day, out_dir)
         faults_seen.update(counts)
-        for file in files:
-            name = _write(out_dir, file, compress)
-            report = file.report()
-            reports.append(FileReport(**{**vars(report), "name": name}))
+        reports.extend(files)
         if progress is not None:
             written = sum(report.records_in for report in reports)
             progress(day - first_day + 1, final_day - first_day + 1, written)
@@ -318,13 +349,3 @@ def simulate(
         faults={kind: faults_seen[kind] for kind in kinds},
         truth_tables=tuple(tables),
     )
-
-
-def _write(out_dir: Path, file: _File, compress: bool) -> str:
-    name = file.name + (".gz" if compress else "")
-    partial = out_dir / f"{name}.partial"
-    content = b"".join(file.lines)
-    # No time and no name in the gzip header: the same content gives the same bytes.
-    partial.write_bytes(gzip.compress(content, compresslevel=3, mtime=0) if compress else content)
-    partial.replace(out_dir / name)
-    return name
