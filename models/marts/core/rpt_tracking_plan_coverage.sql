@@ -25,7 +25,7 @@ declared as (
         cast(null as string) as purpose,
         cast(null as string) as privacy
     from plan
-    where attribute is not null
+    where attribute is not null and event_name != '*'
 ),
 
 declared_once as (

@@ -130,9 +130,13 @@ statistics as (
     from welch
 ),
 
-quantiles as (
-    select statistics.*, 0.5e0 as p_value, 1.96e0 as critical_value from statistics
-)
+{{ student_t_tail(
+    'statistics', 't_statistic', 'degrees_of_freedom', output='p_value', name='tails'
+) }},
+
+{{ student_t_quantile(
+    'tails', 'alpha', 'degrees_of_freedom', output='critical_value', name='quantiles'
+) }}
 
 select
     experiment_name,
