@@ -1,0 +1,67 @@
+"""A block of lines through the fast reader, and through the strict one only where that is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from orchestration.ingest.fast import NotPlainError, flatten, parse_lines
+from orchestration.ingest.flat import Flat
+from orchestration.ingest.lines import Line
+from orchestration.ingest.strict import Refusal, StrictReader, check_request, read_line
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a block holds, and the lines refused as a whole."""
+
+    flats: list[Flat]
+    refused: list[tuple[Line, Refusal]]
+
+
+def parse_block(lines: list[Line], schema: pa.Schema) -> Parsed:
+    """Read a block.
+
+    Args:
+        lines: the lines that are not blank.
+        schema: the Arrow schema of an export request.
+    """
+    tables: list[pa.Table] = []
+    plain: list[Line] = []
+    odd: list[Line] = []
+    # Halving isolates the few lines that Arrow refuses without a parse for every line.
+    waiting = [lines] if lines else []
+    while waiting:
+        part = waiting.pop()
+        try:
+            table = parse_lines([line.raw for line in part], schema)
+            flat = flatten(table, np.array([line.number for line in part], dtype=np.int64))
+        except NotPlainError:
+            if len(part) == 1:
+                odd += part
+            else:
+                middle = len(part) // 2
+                waiting += [part[middle:], part[:middle]]
+            continue
+        if len(part) == len(lines):
+            return Parsed([flat], [])
+        tables.append(table)
+        plain += part
+    flats = []
+    if plain:
+        numbers = np.array([line.number for line in plain], dtype=np.int64)
+        flats.append(flatten(pa.concat_tables(tables).combine_chunks(), numbers))
+    reader = StrictReader()
+    refused: list[tuple[Line, Refusal]] = []
+    for line in odd:
+        request = read_line(line.raw, is_unended=line.is_unended)
+        refusal = request if isinstance(request, Refusal) else check_request(request)
+        if refusal is not None:
+            refused.append((line, refusal))
+        elif isinstance(request, dict):
+            reader.add(line.number, request)
+    if len(refused) < len(odd):
+        flats.append(reader.build())
+    return Parsed(flats, refused)

@@ -1,0 +1,107 @@
+"""Where everything of one ATTUNE_HOME lies, so that no other module spells a path."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration.ingest.errors import IngestLockedError
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders and files below one ATTUNE_HOME."""
+
+    root: Path
+
+    @property
+    def inbox(self) -> Path:
+        return self.root / "inbox"
+
+    @property
+    def lake(self) -> Path:
+        return self.root / "lake"
+
+    @property
+    def log_records(self) -> Path:
+        return self.lake / "log_records"
+
+    @property
+    def spans(self) -> Path:
+        return self.lake / "spans"
+
+    @property
+    def batches(self) -> Path:
+        return self.lake / "batches"
+
+    @property
+    def rejections(self) -> Path:
+        return self.lake / "rejections"
+
+    @property
+    def rejected(self) -> Path:
+        return self.root / "rejected"
+
+    @property
+    def processed(self) -> Path:
+        return self.root / "processed"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "ingest.lock"
+
+    def key_file(self, environment: Mapping[str, str] | None = None) -> Path:
+        """The key file: ATTUNE_KEY_FILE where set, else `key.json` in the home."""
+        given = (os.environ if environment is None else environment).get("ATTUNE_KEY_FILE")
+        return Path(given) if given else self.root / "key.json"
+
+    def make_folders(self) -> None:
+        """Make what is missing; folders that hold raw text are closed to other users."""
+        for folder in (self.inbox, self.log_records, self.spans, self.batches, self.rejections):
+            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.rejected, self.processed):
+            folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+
+
+@contextmanager
+def one_ingest_at_a_time(home: Home) -> Iterator[None]:
+    """Hold the home's lock; the kernel frees it when the process ends, however it ends.
+
+    Raises:
+        IngestLockedError: another process holds it; the message names its process id.
+    """
+    home.root.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(home.lock, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            raise IngestLockedError(
+                f"{home.lock} is held by process {holder}, which is loading this home; "
+                "wait until it ends, then run ingest again"
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, data: bytes, mode: int) -> None:
+    """Write a file that is either whole or absent, with its mode from the first byte on."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
