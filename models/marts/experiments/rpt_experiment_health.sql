@@ -94,9 +94,9 @@ chi_squares as (
     group by experiment_name, segment_name, segment_value
 ),
 
-tested as (
-    select chi_squares.*, 0.5e0 as p_value from chi_squares
-),
+{{ chi_square_tail(
+    'chi_squares', 'statistic', 'degrees_of_freedom', output='p_value', name='tested'
+) }},
 
 sample_ratio as (
     select
