@@ -79,6 +79,18 @@ def test_planted_effects_lie_in_their_95_percent_intervals_in_95_percent_of_worl
     assert 0.92 < np.mean(list(rates.values())) < 0.98, rates
 
 
+def test_quick_actions_bring_six_percent_more_turns_and_the_sidebar_none() -> None:
+    population = build_population(20_000, 28, START, 9)
+    happened = generate_block(population, 2, 0)
+    turns = np.bincount(happened.turns.row, minlength=len(happened.user))
+    expected = population.turn_rate[happened.user]
+    for experiment, planted_effect in (("quick-actions", 0.06), ("sidebar-layout", 0.0)):
+        variant = population.variant[happened.user, planted.EXPERIMENT_NAMES.index(experiment)]
+        # turns against what these very users do on a day takes out who they are
+        rates = [turns[variant == arm].sum() / expected[variant == arm].sum() for arm in (0, 1)]
+        assert rates[1] / rates[0] - 1 == pytest.approx(planted_effect, abs=0.04)
+
+
 def test_assignment_matches_the_declared_allocation() -> None:
     users = [f"user-{number:07d}" for number in range(1, 20_001)]
     for experiment in planted.EXPERIMENTS:

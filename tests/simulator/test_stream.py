@@ -451,23 +451,32 @@ def test_nobody_acts_after_an_erasure_request(world: World, person: dict[str, st
             assert int(record["timeUnixNano"]) <= asked[unit]
 
 
-def test_liked_responses_are_copied_more(world: World, person: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("event_name", "low", "high"),
+    [
+        ("assistant.response.copied", 1.6, 2.6),  # planted 1.35 / 0.65 = 2.08
+        ("assistant.response.regenerated", 0.36, 0.62),  # planted 0.65 / 1.35 = 0.48
+    ],
+)
+def test_liked_formats_are_copied_more_and_regenerated_less(
+    world: World, person: dict[str, str], event_name: str, low: float, high: float
+) -> None:
     liked = {
-        (row["user_id"], row["dimension"], row["context"]): row["value"]
+        (row["user_id"], row["context"]): row["value"]
         for row in world.truth_rows("truth_preferences")
+        if row["dimension"] == "answer_format"
     }
-    copies: dict[bool, Counter[bool]] = {True: Counter(), False: Counter()}
-    copied = {
-        record["attributes"]["response.id"] for record in world.events("assistant.response.copied")
-    }
+    counts: dict[bool, Counter[bool]] = {True: Counter(), False: Counter()}
+    happened = {record["attributes"]["response.id"] for record in world.events(event_name)}
     for record in world.events("assistant.response.shown"):
         attributes = record["attributes"]
-        key = (unit_of(record, person), "answer_format", attributes["task.kind"])
-        if key in liked:
+        # the first task is left out: a taste that ignored the task would pass there
+        key = (unit_of(record, person), attributes["task.kind"])
+        if key in liked and attributes["task.kind"] != planted.TASKS[0]:
             is_match = liked[key] == attributes["response.format"]
-            copies[is_match][attributes["response.id"] in copied] += 1
-    match, mismatch = (copies[key][True] / copies[key].total() for key in (True, False))
-    assert match / mismatch > 1.6
+            counts[is_match][attributes["response.id"] in happened] += 1
+    match, mismatch = (counts[key][True] / counts[key].total() for key in (True, False))
+    assert low < match / mismatch < high
 
 
 def content_of(directory: Path) -> dict[str, bytes]:
@@ -509,14 +518,12 @@ def test_records_grow_with_users_and_days(tmp_path: Path) -> None:
 def test_blocks_of_users_make_one_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("behaviour", "encoding"):
         monkeypatch.setattr(f"simulator.{module}.USERS_PER_BLOCK", 40)
-    world = read(simulate(tmp_path, users=100, days=6, seed=2), tmp_path, tmp_path)
-    units = {
-        record["attributes"]["user.id"]
-        for record in world.logs
-        if "user.id" in record["attributes"]
-    }
+    inbox, truth = tmp_path / "inbox", tmp_path / "truth"
+    world = read(simulate(inbox, truth_dir=truth, users=100, days=6, seed=2), inbox, truth)
+    units = {record["attributes"].get("user.id") for record in world.logs}
     assert {"user-0000001", "user-0000100"} <= units
     assert len(world.internal) == world.report.faults["internal_records"] == 6 * 50
+    assert len(world.events("user.consent.changed")) == len(world.truth_rows("truth_consents"))
 
 
 def test_compressed_files_hold_the_same_lines(tmp_path: Path) -> None:
@@ -525,6 +532,7 @@ def test_compressed_files_hold_the_same_lines(tmp_path: Path) -> None:
         simulate(tmp_path / name, users=30, days=2, compress=True)
     plain, once = content_of(tmp_path / "plain"), content_of(tmp_path / "once")
     assert once == content_of(tmp_path / "twice")
+    assert {content[4:8] for content in once.values()} == {bytes(4)}, "a time in the header"
     assert {f"{name}.gz": content for name, content in plain.items()} == {
         name: gzip.decompress(content) for name, content in once.items()
     }
