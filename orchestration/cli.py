@@ -1,0 +1,327 @@
+"""The `attune` command: every step by hand, for people and, with --json, for programs.
+
+Results go to standard output, progress and errors to standard error; a failure exits with 1, a
+wrong argument with 2.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from orchestration.lib.errors import AttuneError, EmptyError
+from orchestration.lib.home import Workspace, workspace_from
+from orchestration.lib.progress import Stages
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+USERS = 2000
+DAYS = 28
+SEED = 7
+
+app = typer.Typer(
+    name="attune",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Who prefers what, and which change works: from an assistant's telemetry to tested tables, "
+        "a serving cache and a file for BI.\n\n"
+        "First time: `attune run`. By hand: put OTLP/JSON lines into the inbox, then "
+        "`attune ingest`, `attune build`, `attune sync`, `attune publish`."
+    ),
+    epilog=(
+        "The workspace is `.attune` or ATTUNE_HOME; the declarations are the project's or "
+        "ATTUNE_DECLARATIONS (`attune init DIR` copies a starter)."
+    ),
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else")]
+
+
+def main() -> None:
+    """Run the command; errors that a person can act on are said without a traceback."""
+    from orchestration.ingest import IngestError
+    from serving.errors import ServingError
+
+    try:
+        app()
+    except (AttuneError, IngestError, ServingError, ValueError) as error:
+        # simulator and serving raise ValueError for arguments out of range
+        shown = error.as_dict() if isinstance(error, AttuneError) else {"error": str(error)}
+        if "--json" in sys.argv:
+            sys.stdout.write(orjson.dumps(shown).decode() + "\n")
+        console = Console(stderr=True, soft_wrap=True, highlight=False)
+        console.print(f"[red]error[/]: {escape(shown['error'])}")
+        for label, value in (("where", shown.get("where")), ("next", shown.get("next"))):
+            if value:
+                console.print(f"[dim]{label}[/]: {escape(value)}")
+        sys.exit(1)
+
+
+@app.command(epilog="Example: `attune init my-declarations`, then edit the CSV files in it.")
+def init(
+    folder: Annotated[Path, typer.Argument(help="New folder for your declarations")],
+    as_json: AsJson = False,
+) -> None:
+    """Copy a starter of declarations: experiments, preferences, tracking plan, metrics."""
+    from orchestration.lib import steps
+
+    target = folder.resolve()
+    files = steps.copy_starter(_workspace(), target)
+    _show(
+        {"folder": str(target), "files": files},
+        f"{len(files)} files in {target}. Edit them, then:\n"
+        f"  export ATTUNE_DECLARATIONS={target}\n  attune build",
+        as_json=as_json,
+    )
+
+
+@app.command(
+    epilog=(
+        "Examples: `attune simulate --users 60 --days 5` for a world to look at; "
+        "`attune simulate --more-days 1` for the next day of the world that is there."
+    )
+)
+def simulate(
+    users: Annotated[int, typer.Option(min=1, help="Users of the new world")] = USERS,
+    days: Annotated[int, typer.Option(min=1, help="Days of the new world")] = DAYS,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another world")] = SEED,
+    more_days: Annotated[
+        int, typer.Option(min=0, help="Continue the world that is there by so many days")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Write the telemetry of an assistant's simulated users into the inbox."""
+    from orchestration.lib import render, steps
+
+    with Stages().stage("simulate", "days") as update:
+        report = steps.simulate(
+            _workspace(),
+            users=users,
+            days=days,
+            seed=seed,
+            more_days=more_days,
+            on_progress=lambda done, total, records: update(done, total, f"{records:,} records"),
+        )
+    _show(asdict(report), render.simulated(report), as_json=as_json)
+
+
+@app.command(epilog="Example: `attune ingest --json | jq .rejections`")
+def ingest(as_json: AsJson = False) -> None:
+    """Load what waits in the inbox into the lake: checked, pseudonymised, each file once."""
+    from orchestration.lib import render, steps
+
+    with Stages().stage("ingest", "files") as update:
+        report = steps.ingest(_workspace(), on_progress=update)
+    _show(
+        steps.ingest_totals(report) | {"rejections": report.rejected, "batches": report.batch_ids},
+        render.ingested(report),
+        as_json=as_json,
+    )
+
+
+@app.command(
+    epilog=(
+        "Examples: `attune build`; `attune build --select fct_events+` for one table and what "
+        "follows; `attune build --as-of 2026-03-15T00:00:00` for what was known then."
+    )
+)
+def build(
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Rebuild incremental tables from nothing")
+    ] = False,
+    as_of: Annotated[
+        str | None, typer.Option(help="UTC time up to which loads count (default the newest load)")
+    ] = None,
+    select: Annotated[str | None, typer.Option(help="dbt selection (default everything)")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the declarations, then build and test every table."""
+    from orchestration.lib import render
+    from orchestration.lib.dbt_runner import build as build_tables
+    from orchestration.lib.declarations import require_declarations
+
+    workspace = _workspace()
+    require_declarations(workspace.declarations, workspace.project_dir)
+    with Stages().stage("build", "nodes") as update:
+        report = build_tables(
+            workspace,
+            full_refresh=full_refresh,
+            as_of=as_of,
+            select=select,
+            on_progress=lambda node: update(node.done, node.total, node.name),
+        )
+    _show(asdict(report), render.built(report), as_json=as_json)
+
+
+@app.command(epilog="Example: `attune sync --allow-removal` after an erasure of most users.")
+def sync(
+    allow_removal: Annotated[
+        bool, typer.Option(help="Remove whatever the warehouse no longer has, however much")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the serving cache to what the hot marts hold; only what changed moves."""
+    from orchestration.lib import render, steps
+
+    report = steps.sync(_workspace(), allow_removal=allow_removal)
+    _show(asdict(report), render.synced(report), as_json=as_json)
+
+
+@app.command(epilog="Example: `attune publish`, then open the file it names in any BI tool.")
+def publish(as_json: AsJson = False) -> None:
+    """Copy the marts into one read-only file and Parquet, swapped when complete."""
+    from orchestration.lib import render, steps
+
+    report = steps.publish(_workspace())
+    _show(asdict(report), render.published(report), as_json=as_json)
+
+
+@app.command(epilog="Example: `attune explain user-0000042`; a pseudonym works too.")
+def explain(
+    user: Annotated[str, typer.Argument(help="A raw user id, or its pseudonym (64 hex digits)")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what the assistant is told about a user, and why."""
+    from orchestration.ingest import pseudonymize
+    from orchestration.lib import render
+    from orchestration.lib.dbt_runner import environment
+    from orchestration.lib.report import Preference
+    from serving.client import Client
+
+    workspace = _workspace()
+    is_pseudonym = len(user) == 64 and set(user) <= set("0123456789abcdef")
+    with environment(workspace.environment()):
+        user_id = user if is_pseudonym else pseudonymize(workspace.home, user)
+    with Client(workspace.cache_url) as client:
+        found = client.explain_user(user_id)
+    if not found["is_known"]:
+        raise EmptyError(
+            f"nothing is served for the user {user!r}",
+            where=workspace.cache_url,
+            next_step="check the id; a user appears after their first event was built and synced",
+        )
+    names = Preference.__dataclass_fields__
+    rows = [Preference(**{name: each.get(name) for name in names}) for each in found["preferences"]]
+    freshness = found["freshness"]
+    consent = ", ".join(f"{purpose}: {granted}" for purpose, granted in found["consent"].items())
+    _show(
+        found,
+        f"user {user_id}\nconsent   {consent}\nsegments  "
+        + ", ".join(f"{name}: {value}" for name, value in found["segments"].items())
+        + f"\nas of     {freshness['as_of']}{' (stale)' if freshness['is_stale'] else ''}",
+        render.preferences(rows),
+        as_json=as_json,
+    )
+
+
+@app.command(epilog="Example: `attune ledger --json | jq '.files[] | select(.rejected > 0)'`")
+def ledger(as_json: AsJson = False) -> None:
+    """Say what became of every input file: accepted, duplicate, rejected, suppressed."""
+    from orchestration.lib import render
+    from orchestration.lib.report import open_warehouse, read_ledger, read_ledger_totals
+
+    with open_warehouse(_workspace().warehouse) as connection:
+        rows, totals = read_ledger(connection), read_ledger_totals(connection)
+    _show(
+        {"files": rows, "totals": asdict(totals)},
+        render.ledger(rows),
+        render.ledger_totals(totals),
+        as_json=as_json,
+    )
+
+
+@app.command(epilog="Example: correct the plan, then `attune replay` and `attune build`.")
+def replay(as_json: AsJson = False) -> None:
+    """Read rejected lines again and load those that are well-formed now."""
+    from orchestration.lib import render, steps
+
+    with Stages().stage("replay", "files") as update:
+        report = steps.replay(_workspace(), on_progress=update)
+    _show(
+        steps.ingest_totals(report) | {"rejections": report.rejected, "batches": report.batch_ids},
+        render.ingested(report),
+        as_json=as_json,
+    )
+
+
+@app.command(epilog="Example: `attune verify || attune sync`")
+def verify(as_json: AsJson = False) -> None:
+    """Compare every key and payload of the cache with the warehouse; differences exit with 1."""
+    from orchestration.lib import steps
+
+    report = steps.verify(_workspace())
+    lines = [f"{each.view} {each.key}: {each.kind}, {each.detail}" for each in report.differences]
+    _show(
+        asdict(report) | {"ok": report.ok},
+        f"{report.rows:,} rows of {', '.join(report.views)} compared, "
+        f"{report.difference_count:,} differ",
+        *lines,
+        as_json=as_json,
+    )
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Examples: `attune run`; then `attune run --more-days 1` for the next day.")
+def run(
+    users: Annotated[int, typer.Option(min=1, help="Users, if a world is simulated")] = USERS,
+    days: Annotated[int, typer.Option(min=1, help="Days, if a world is simulated")] = DAYS,
+    more_days: Annotated[
+        int, typer.Option(min=0, help="Simulate so many further days before the run")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Do everything: ingest, build, sync, publish, and say what came out.
+
+    In an untouched workspace an assistant's users are simulated first. A second run loads only
+    what is new and rebuilds only what that touches.
+    """
+    from orchestration.lib import render, runs
+
+    stages = Stages()
+    workspace = _workspace()
+    report = runs.run(workspace, stages, users=users, days=days, seed=SEED, more_days=more_days)
+    _show(report.as_dict(), render.summary(report.summary, workspace), as_json=as_json)
+
+
+@app.command(epilog="Example: `attune ui --port 3001`")
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine")] = 3000,
+) -> None:
+    """Open Dagster's web UI on this workspace: assets, checks, runs, sensor and schedule."""
+    from orchestration.lib import dagster_ui
+
+    workspace = _workspace()
+    dagster_ui.prepare(workspace)
+    Console(stderr=True).print(f"http://127.0.0.1:{port} (Ctrl-C ends it)", highlight=False)
+    os.execve(*dagster_ui.command(workspace, port))  # noqa: S606 (takes this process's place)
+
+
+def _workspace() -> Workspace:
+    return workspace_from(os.environ)
+
+
+def _show(value: Any, *parts: RenderableType, as_json: bool) -> None:
+    """Print the value as JSON, or its parts for a person."""
+    if as_json:
+        sys.stdout.write(orjson.dumps(value, default=str).decode() + "\n")
+        return
+    console = Console(highlight=False)
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, str))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""The code location: `dagster dev -m orchestration.definitions`, or `make ui`."""
+
+from __future__ import annotations
+
+import os
+
+import dagster as dg
+
+from orchestration.defs.lake import lake_asset
+from orchestration.defs.models import model_assets
+from orchestration.defs.serving import serving_assets
+from orchestration.defs.triggers import everything, failure_sensor, inbox_sensor, nightly
+from orchestration.lib.home import workspace_from
+from orchestration.lib.manifest import prepared_manifest
+from orchestration.lib.translator import FolderTranslator
+from orchestration.resources.dbt import dbt_command
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Read workspace and manifest, and put everything together."""
+    workspace = workspace_from(os.environ)
+    manifest = prepared_manifest(workspace)
+    translator = FolderTranslator()
+    return dg.Definitions(
+        assets=[
+            lake_asset(workspace, manifest),
+            model_assets(workspace, manifest, translator),
+            *serving_assets(workspace, manifest, translator),
+        ],
+        jobs=[everything],
+        schedules=[nightly],
+        sensors=[inbox_sensor(workspace), failure_sensor(manifest)],
+        resources={"dbt": dbt_command(workspace)},
+    )

@@ -1,0 +1,42 @@
+"""The lake: what ingest wrote, one asset per source table of the dbt project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from orchestration.defs.policies import RETRY
+from orchestration.lib import render, steps
+from orchestration.lib.home import Workspace
+
+
+def lake_asset(workspace: Workspace, manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
+    """Load the inbox; the source tables are assets, so that lineage starts at the files."""
+    sources = list(manifest["sources"].values())
+
+    @dg.multi_asset(
+        name="lake",
+        specs=[
+            dg.AssetSpec(
+                [source["source_name"], source["name"]],
+                description=source["description"],
+                group_name=source["source_name"],
+                kinds={"parquet"},
+            )
+            for source in sources
+        ],
+        retry_policy=RETRY,
+        pool="ingest",
+    )
+    def lake(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        report = steps.ingest(
+            workspace,
+            on_progress=lambda done, total, name: context.log.info(f"{done} of {total}: {name}"),
+        )
+        context.log.info(render.ingested(report))
+        for spec in context.assets_def.specs:
+            yield dg.MaterializeResult(asset_key=spec.key, metadata=steps.ingest_totals(report))
+
+    return lake

@@ -1,0 +1,74 @@
+"""What leaves the warehouse: the cache that the assistant reads, and the file that people read.
+
+Both depend on tables whose checks block: a failed test stops the run before anything moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from orchestration.defs.policies import RETRY, WAREHOUSE_POOL
+from orchestration.lib import steps
+from orchestration.lib.home import Workspace
+from orchestration.lib.manifest import hot_mart_ids, model_ids_of_schemas
+from orchestration.lib.translator import FolderTranslator
+
+PUBLISHED_SCHEMAS = ("marts", "serving")
+OWNERS = ["team:serving"]
+
+
+def serving_assets(
+    workspace: Workspace, manifest: Mapping[str, Any], translator: FolderTranslator
+) -> list[dg.AssetsDefinition]:
+    """Return the sync and the publish."""
+
+    def keys(unique_ids: list[str]) -> list[dg.AssetKey]:
+        return [translator.get_asset_spec(manifest, each, None).key for each in unique_ids]
+
+    @dg.asset(
+        deps=keys(hot_mart_ids(manifest)),
+        group_name="serving",
+        kinds={"sqlite"},
+        owners=OWNERS,
+        retry_policy=RETRY,
+        pool=WAREHOUSE_POOL,
+    )
+    def serving_cache(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        """The hot marts as the assistant reads them; only what changed moved."""
+        report = steps.sync(workspace)
+        for view in report.views:
+            context.log.info(
+                f"{view.view}: {view.added} added, {view.changed} changed, {view.removed} removed"
+            )
+        return dg.MaterializeResult(
+            metadata={
+                "moved": report.moved,
+                "as_of": report.as_of.isoformat(),
+                "dagster/row_count": sum(view.rows for view in report.views),
+            }
+        )
+
+    @dg.asset(
+        deps=keys(model_ids_of_schemas(manifest, PUBLISHED_SCHEMAS)),
+        group_name="serving",
+        kinds={"duckdb", "parquet"},
+        owners=OWNERS,
+        retry_policy=RETRY,
+        pool=WAREHOUSE_POOL,
+    )
+    def published_file() -> dg.MaterializeResult[Any]:
+        """Every mart in one read-only DuckDB file and as Parquet, replaced as a whole."""
+        report = steps.publish(workspace)
+        return dg.MaterializeResult(
+            metadata={
+                "path": dg.MetadataValue.path(str(report.path)),
+                "tables": len(report.tables),
+                "bytes": report.bytes,
+                "dagster/row_count": sum(table.rows for table in report.tables),
+            }
+        )
+
+    return [serving_cache, published_file]

@@ -1,0 +1,1 @@
+"""How things are done; what runs when stands in `orchestration.defs`."""

@@ -1,0 +1,72 @@
+"""dbt's manifest: what the project consists of, without naming a model in Python."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from orchestration.lib import dbt_runner
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchestration.lib.home import Workspace
+
+SOURCES = ("dbt_project.yml", "profiles.yml", "models", "macros", "seeds", "tests/dbt")
+
+
+def prepared_manifest(workspace: Workspace) -> dict[str, Any]:
+    """Return the manifest, parsed anew where it is missing or older than what it describes.
+
+    Raises:
+        BuildError: the project cannot be parsed.
+    """
+    if is_outdated(workspace):
+        dbt_runner.parse(workspace)
+    loaded: dict[str, Any] = json.loads(workspace.manifest.read_bytes())
+    return loaded
+
+
+def is_outdated(workspace: Workspace) -> bool:
+    """Whether any file that dbt reads is newer than the manifest.
+
+    Folders count too: a deleted file changes only its folder.
+    """
+    if not workspace.manifest.is_file():
+        return True
+    made_at = workspace.manifest.stat().st_mtime_ns
+    roots = [workspace.project_dir / name for name in SOURCES] + [workspace.declarations]
+    return any(
+        path.stat().st_mtime_ns > made_at
+        for root in roots
+        if root.exists()
+        for path in (root, *root.rglob("*"))
+    )
+
+
+def hot_mart_ids(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the models that are served: those with `config.meta.serving`."""
+    return [
+        unique_id
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] == "model" and "serving" in node["config"].get("meta", {})
+    ]
+
+
+def model_ids_of_schemas(manifest: Mapping[str, Any], schemas: tuple[str, ...]) -> list[str]:
+    """Return the models that lie in these schemas."""
+    return [
+        unique_id
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] == "model" and node["schema"] in schemas
+    ]
+
+
+def group_of(resource: Mapping[str, Any]) -> str:
+    """Return the folder of a model, as a group name: `marts_core`, `staging_telemetry`."""
+    kind = resource["resource_type"]
+    if kind == "seed":
+        return "declarations"
+    if kind == "source":
+        return str(resource["source_name"])
+    return "_".join(resource["fqn"][1:-1]) or kind

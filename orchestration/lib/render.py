@@ -1,0 +1,211 @@
+"""Turns reports into tables and sentences for a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import RenderableType
+
+    from orchestration.ingest import IngestReport
+    from orchestration.lib.dbt_runner import BuildReport
+    from orchestration.lib.home import Workspace
+    from orchestration.lib.report import (
+        ExperimentReport,
+        LedgerTotals,
+        MetricResult,
+        Preference,
+        Summary,
+    )
+    from serving.publish import PublishReport
+    from serving.sync import SyncReport
+    from simulator import SimulationReport
+
+COLOURS = {
+    "better": "green",
+    "worse": "red",
+    "harmful": "red",
+    "invalid": "red",
+    "stated": "cyan",
+    "inferred": "green",
+}
+LEDGER_COLUMNS = ("records_in", "accepted", "duplicate", "rejected", "suppressed")
+
+
+def simulated(report: SimulationReport) -> str:
+    """Say what the simulator wrote."""
+    return (
+        f"{report.records:,} records of {report.users:,} users in {len(report.files)} files, "
+        f"{report.records_per_second:,.0f} records/s"
+    )
+
+
+def ingested(report: IngestReport) -> str:
+    """Say what was loaded, and why lines were refused."""
+    loaded, repeated = len(report.batch_ids), len(report.files) - len(report.batch_ids)
+    if not report.files:
+        return "no files in the inbox: nothing to load"
+    parts = [
+        f"{report.records_in:,} records in {loaded} file{'' if loaded == 1 else 's'}: "
+        f"{report.well_formed:,} well-formed, {sum(report.rejected.values()):,} rejected"
+    ]
+    parts += [f"  {count:,} {reason}" for reason, count in report.rejected.items()]
+    if repeated:
+        parts.append(f"  {repeated} files were loaded before and are not loaded again")
+    return "\n".join(parts)
+
+
+def built(report: BuildReport) -> str:
+    """Say what a build made."""
+    kinds = ", ".join(f"{count} {kind}s" for kind, count in sorted(report.kinds.items()))
+    return f"{kinds} in {report.seconds:.0f} s; every test passed"
+
+
+def synced(report: SyncReport) -> str:
+    """Say what moved to the cache."""
+    lines = [
+        f"{view.view}: {view.added:,} added, {view.changed:,} changed, {view.removed:,} removed, "
+        f"{view.unchanged:,} unchanged"
+        for view in report.views
+    ]
+    return "\n".join([*lines, f"as of {report.as_of.isoformat()}"])
+
+
+def published(report: PublishReport) -> str:
+    """Say what was published where."""
+    return (
+        f"{len(report.tables)} tables, {report.bytes / 1e6:.1f} MB\n"
+        f"  {report.path}\n  {report.parquet_path}"
+    )
+
+
+def summary(found: Summary, workspace: Workspace) -> RenderableType:
+    """Show what a run found, and what to open next."""
+    parts: list[RenderableType] = [ledger_totals(found.ledger)]
+    parts += [experiment(each) for each in found.experiments]
+    if found.user_id is None:
+        parts.append("\nNo user has a preference yet.")
+    else:
+        parts += [f"\n[bold]One user[/]: {found.user_id}", preferences(found.preferences)]
+    parts.append(next_steps(found, workspace))
+    return Group(*parts)
+
+
+def ledger_totals(totals: LedgerTotals) -> RenderableType:
+    """Show the ledger in one line: what came in, and where it went."""
+    verdict = (
+        "nothing is lost"
+        if totals.is_balanced
+        else "[red]these do not add up: look at `attune ledger`[/]"
+    )
+    return (
+        f"\n[bold]Ledger[/]: {totals.records_in:,} records in {totals.files:,} files = "
+        f"{totals.accepted:,} accepted + {totals.duplicate:,} duplicate + "
+        f"{totals.rejected:,} rejected + {totals.suppressed:,} suppressed ({verdict})"
+    )
+
+
+def ledger(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Show the ledger, one line per file."""
+    table = _table("file", *LEDGER_COLUMNS)
+    for row in rows:
+        table.add_row(escape(str(row["file_name"])), *(f"{row[name]:,}" for name in LEDGER_COLUMNS))
+    return table
+
+
+def experiment(report: ExperimentReport) -> RenderableType:
+    """Show one experiment: verdict, reason, metrics."""
+    heading = (
+        f"\n[bold]{escape(report.experiment_name)}[/]: {_coloured(report.verdict)} - "
+        f"{escape(report.reason)}"
+    )
+    confidence = {f"{1 - metric.alpha:.0%}" for metric in report.metrics}
+    table = _table(
+        "metric",
+        "role",
+        "against control",
+        "control",
+        "effect",
+        f"{' / '.join(sorted(confidence))} interval",
+        "says",
+    )
+    for metric in report.metrics:
+        table.add_row(
+            escape(metric.metric_name),
+            metric.role,
+            escape(metric.treatment),
+            number(metric.control_value),
+            effect(metric),
+            interval(metric.lower, metric.upper),
+            _coloured(metric.direction) if metric.status == "ok" else escape(metric.status),
+        )
+    return Group(heading, table)
+
+
+def preferences(rows: Sequence[Preference]) -> RenderableType:
+    """Show a user's preferences, each with its reason."""
+    table = _table("dimension", "when", "value", "kind", "score (90%)", "signals", "why")
+    for row in rows:
+        score = "" if row.score is None else f"{row.score:.2f}"
+        if row.score_lower is not None and row.score_upper is not None:
+            score += f" ({row.score_lower:.2f} to {row.score_upper:.2f})"
+        table.add_row(
+            escape(row.dimension),
+            "always" if row.context == "all" else escape(row.context),
+            escape(row.value),
+            _coloured(row.kind),
+            score,
+            str(row.evidence_count),
+            escape(row.reason),
+        )
+    return table
+
+
+def next_steps(found: Summary, workspace: Workspace) -> str:
+    """Say what to open next."""
+    user = "USER" if found.user_id is None else found.user_id[:12] + "..."
+    return (
+        "\n[bold]Next[/]\n"
+        f"  attune explain {user}   why each value is served (a raw user id works too)\n"
+        "  attune ledger           what became of every input file\n"
+        "  make ui                 the asset graph, checks and runs\n"
+        f"  {escape(str(workspace.published))}   every mart in one file, for BI tools\n"
+        f"  {escape(str(workspace.declarations))}   experiments, metrics and preferences: edit, "
+        "then make run"
+    )
+
+
+def number(value: float | None) -> str:
+    """Write a number with four significant digits."""
+    return "" if value is None else f"{value:,.4g}"
+
+
+def effect(metric: MetricResult) -> str:
+    """Write an effect, with its share of control where there is one."""
+    if metric.effect is None:
+        return ""
+    relative = "" if metric.relative_effect is None else f" ({metric.relative_effect:+.1%})"
+    return f"{metric.effect:+,.4g}{relative}"
+
+
+def interval(lower: float | None, upper: float | None) -> str:
+    """Write an interval, or nothing where there is none."""
+    return "" if lower is None or upper is None else f"{lower:+,.4g} to {upper:+,.4g}"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    return table
+
+
+def _coloured(word: str) -> str:
+    colour = COLOURS.get(word)
+    return f"[{colour}]{word}[/]" if colour else word

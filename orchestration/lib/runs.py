@@ -1,0 +1,128 @@
+"""One whole run: simulate where there is nothing, then load, build, sync and publish what is new."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestration.lib import dbt_runner, steps
+from orchestration.lib.declarations import require_declarations
+from orchestration.lib.report import Summary, read_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orchestration.lib.home import Workspace
+    from orchestration.lib.progress import Stages
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a run did and found.
+
+    Attributes:
+        simulated_records: Records written by the simulator; 0 where nothing was simulated.
+        loaded_files: Files that ingest loaded.
+        touched_dates: Event dates that the loaded files hold records of.
+        built_nodes: dbt nodes built or tested; 0 where everything was up to date.
+        moved: Values written to and removed from the cache.
+        seconds: Duration of each stage.
+        summary: What the tables say now.
+    """
+
+    simulated_records: int
+    loaded_files: int
+    touched_dates: Sequence[str]
+    built_nodes: int
+    moved: int
+    seconds: Mapping[str, float]
+    summary: Summary
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report for `--json`."""
+        return asdict(self)
+
+
+def run(
+    workspace: Workspace,
+    stages: Stages,
+    *,
+    users: int,
+    days: int,
+    seed: int,
+    more_days: int = 0,
+) -> RunReport:
+    """Run everything that is due.
+
+    Args:
+        workspace: Where.
+        stages: Shows progress and keeps durations.
+        users: Users to simulate in an untouched workspace.
+        days: Days to simulate in an untouched workspace.
+        seed: Of the simulation.
+        more_days: Further days to simulate before the run.
+
+    Raises:
+        AttuneError: a wrong declaration, a failed build, a setting that cannot be used.
+        IngestError: another ingest runs, or the key cannot be used.
+        ServingError: the cache or the published file cannot be written.
+    """
+    require_declarations(workspace.declarations, workspace.project_dir)
+    simulated = 0
+    if more_days or steps.is_untouched(workspace):
+        with stages.stage("simulate", "days") as update:
+            world = steps.simulate(
+                workspace,
+                users=users,
+                days=days,
+                seed=seed,
+                more_days=more_days,
+                on_progress=lambda done, total, records: update(
+                    done, total, f"{records:,} records"
+                ),
+            )
+        simulated = world.records
+        stages.say(f"simulated {simulated:,} records of {world.users:,} users")
+
+    before = set(steps.loaded_batches(workspace))
+    with stages.stage("ingest", "files") as update:
+        steps.ingest(workspace, on_progress=update)
+    loaded = [batch for batch in steps.loaded_batches(workspace) if batch not in before]
+    dates = steps.touched_dates(workspace, loaded)
+    built = moved = 0
+    if steps.is_up_to_date(workspace):
+        stages.say("no new files, and no declaration or model changed: nothing to rebuild")
+    else:
+        stages.say(_what_is_new(loaded, dates, is_first=not before))
+        with stages.stage("build", "nodes") as update:
+            report = dbt_runner.build(
+                workspace, on_progress=lambda node: update(node.done, node.total, node.name)
+            )
+        built = sum(report.statuses.values())
+        with stages.stage("sync", "views"):
+            moved = steps.sync(workspace).moved
+        with stages.stage("publish", "tables"):
+            steps.publish(workspace)
+        steps.record_run(workspace)
+        stages.say(f"{built} nodes built and tested, {moved:,} values moved to the cache")
+    return RunReport(
+        simulated_records=simulated,
+        loaded_files=len(loaded),
+        touched_dates=dates,
+        built_nodes=built,
+        moved=moved,
+        seconds=dict(stages.seconds),
+        summary=read_summary(workspace.warehouse),
+    )
+
+
+def _what_is_new(loaded: Sequence[str], dates: Sequence[str], *, is_first: bool) -> str:
+    """Say why there is something to build."""
+    if not loaded:
+        return "no new files; a declaration or a model changed, or the last run did not end"
+    span = f"{dates[0]} to {dates[-1]}" if len(dates) > 1 else "".join(dates)
+    files = f"{len(loaded)} new file{'' if len(loaded) == 1 else 's'}"
+    touched = f"{len(dates)} event date{'' if len(dates) == 1 else 's'}"
+    if is_first:
+        return f"{files} with {touched} ({span}): building everything"
+    return f"{files} touch {touched} ({span}): rebuilding those and what depends on them"

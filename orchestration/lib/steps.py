@@ -1,0 +1,329 @@
+"""The steps from telemetry to a served preference, each callable alone.
+
+The command line and Dagster call the same functions, so that what a person runs by hand is what
+runs at night.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from orchestration.lib.dbt_runner import environment
+from orchestration.lib.errors import EmptyError, SettingError
+from orchestration.lib.report import open_warehouse
+from serving.publish import PublishReport
+from serving.publish import publish as publish_file
+from serving.store import open_store
+from serving.sync import SyncReport, VerifyReport
+from serving.sync import sync as sync_views
+from serving.sync import verify as verify_views
+from simulator import SimulationReport
+from simulator import simulate as simulate_days
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+    from pathlib import Path
+
+    from orchestration.ingest import IngestReport, Progress
+    from orchestration.lib.home import Workspace
+
+INBOX_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+# what a build is a function of, beside the lake
+BUILD_INPUTS = ("models", "macros", "seeds", "dbt_project.yml", "profiles.yml")
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedWorld:
+    """What was simulated into a workspace, so that more days of the same world can follow."""
+
+    users: int
+    days: int
+    seed: int
+
+
+def inbox_files(workspace: Workspace) -> list[Path]:
+    """Return the input files that wait, in the order of their names."""
+    if not workspace.inbox.is_dir():
+        return []
+    return sorted(
+        path
+        for path in workspace.inbox.iterdir()
+        if path.is_file() and path.name.endswith(INBOX_SUFFIXES)
+    )
+
+
+def loaded_batches(workspace: Workspace) -> list[str]:
+    """Return the batch ids that are in the lake."""
+    folder = workspace.lake / "batches"
+    return sorted(path.stem for path in folder.glob("*.parquet") if path.stem != "empty")
+
+
+def is_untouched(workspace: Workspace) -> bool:
+    """Nothing waits and nothing was ever loaded."""
+    return not inbox_files(workspace) and not loaded_batches(workspace)
+
+
+def simulate(
+    workspace: Workspace,
+    *,
+    users: int,
+    days: int,
+    seed: int,
+    more_days: int = 0,
+    on_progress: Callable[[int, int, int], None] | None = None,
+) -> SimulationReport:
+    """Write an assistant's telemetry into the inbox.
+
+    Args:
+        workspace: Whose inbox.
+        users: Number of users of a new world.
+        days: Days of a new world.
+        seed: Another seed, another world.
+        more_days: Instead, so many further days of the world that is already there.
+        on_progress: Called with days done, days to do and records written.
+
+    Raises:
+        SettingError: more days of a world that is not there, or a second world.
+    """
+    state = workspace.home / "simulation.json"
+    world = SimulatedWorld(**json.loads(state.read_text())) if state.is_file() else None
+    first_day = 0
+    if more_days:
+        if world is None:
+            raise SettingError(
+                "there is no simulated world to continue",
+                where=str(workspace.home),
+                next_step="run `attune simulate` without --more-days first",
+            )
+        first_day = world.days
+        world = SimulatedWorld(world.users, world.days + more_days, world.seed)
+    elif world is not None:
+        raise SettingError(
+            f"this workspace already holds {world.days} days of {world.users} simulated users",
+            where=str(workspace.home),
+            next_step="add days with --more-days 1, or set ATTUNE_HOME to another folder",
+        )
+    else:
+        world = SimulatedWorld(users, days, seed)
+    workspace.make_folders()
+    truth = workspace.home / "truth"
+    # the truth holds raw user ids
+    truth.mkdir(mode=0o700, exist_ok=True)
+    report = simulate_days(
+        workspace.inbox,
+        truth_dir=truth,
+        users=world.users,
+        days=world.days,
+        seed=world.seed,
+        first_day=first_day,
+        progress=on_progress,
+    )
+    state.write_text(json.dumps(asdict(world)) + "\n")
+    return report
+
+
+def ingest(
+    workspace: Workspace, *, on_progress: Callable[[int, int, str], None] | None = None
+) -> IngestReport:
+    """Load what waits in the inbox, and delete raw text that was kept long enough.
+
+    Args:
+        workspace: Whose inbox.
+        on_progress: Called with the file's number, the number of files, and what is read.
+
+    Raises:
+        IngestError: another ingest runs, the key cannot be used, or a declaration is wrong.
+    """
+    from orchestration.ingest import delete_raw, load_inbox
+
+    workspace.make_folders()
+    with environment(workspace.environment()):
+        report = load_inbox(
+            workspace.home, workspace.declarations, progress=_block_progress(on_progress)
+        )
+        delete_raw(workspace.home, workspace.raw_days)
+    return report
+
+
+def replay(
+    workspace: Workspace, *, on_progress: Callable[[int, int, str], None] | None = None
+) -> IngestReport:
+    """Load refused lines that would be taken now; arguments and errors are those of `ingest`."""
+    from orchestration.ingest import replay as replay_rejected
+
+    workspace.make_folders()
+    with environment(workspace.environment()):
+        return replay_rejected(
+            workspace.home, workspace.declarations, progress=_block_progress(on_progress)
+        )
+
+
+def _block_progress(
+    on_progress: Callable[[int, int, str], None] | None,
+) -> Callable[[Progress], None] | None:
+    if on_progress is None:
+        return None
+
+    def tell(block: Progress) -> None:
+        share = block.bytes_done / block.bytes_total if block.bytes_total else 1.0
+        on_progress(block.file_number, block.file_count, f"{block.file_name} {share:.0%}")
+
+    return tell
+
+
+def ingest_totals(report: IngestReport) -> dict[str, int]:
+    """Return what a load did as numbers: files, records in, well-formed and rejected."""
+    return {
+        "files": len(report.batch_ids),
+        "files_already_loaded": len(report.files) - len(report.batch_ids),
+        "records_in": report.records_in,
+        "well_formed": report.well_formed,
+        "rejected": sum(report.rejected.values()),
+    }
+
+
+def sync(workspace: Workspace, *, allow_removal: bool = False) -> SyncReport:
+    """Bring the serving cache to what the hot marts hold.
+
+    Raises:
+        EmptyError: nothing was built or loaded yet.
+        ServingError: a hot mart or the cache cannot be used, or too much would be removed.
+    """
+    with (
+        open_warehouse(workspace.warehouse) as connection,
+        closing(open_store(workspace.cache_url)) as store,
+    ):
+        return sync_views(
+            connection,
+            store,
+            workspace.manifest,
+            as_of=build_as_of(connection, workspace),
+            run_id=uuid.uuid4().hex,
+            allow_removal=allow_removal,
+        )
+
+
+def verify(workspace: Workspace) -> VerifyReport:
+    """Compare every key and payload of the cache with the warehouse.
+
+    Raises:
+        EmptyError: nothing was built yet.
+        ServingError: the cache cannot be read.
+    """
+    with (
+        open_warehouse(workspace.warehouse) as connection,
+        closing(open_store(workspace.cache_url, read_only=True)) as store,
+    ):
+        return verify_views(connection, store, workspace.manifest)
+
+
+def publish(workspace: Workspace) -> PublishReport:
+    """Replace the published file by a copy of the marts.
+
+    Raises:
+        PublishError: there is no warehouse, or it is being written.
+    """
+    return publish_file(workspace.warehouse, workspace.published)
+
+
+def build_as_of(connection: duckdb.DuckDBPyConnection, workspace: Workspace) -> datetime:
+    """Return the time up to which loads counted in the last build, naive UTC.
+
+    Raises:
+        EmptyError: nothing was built, or nothing was loaded.
+    """
+    try:
+        row = connection.execute("select max(as_of) from intermediate.int_as_of").fetchone()
+    except duckdb.CatalogException as error:
+        raise EmptyError(
+            "the warehouse was never built",
+            where=str(workspace.warehouse),
+            next_step="run `attune build` first",
+        ) from error
+    if row is None or row[0] is None:
+        raise EmptyError(
+            "nothing was ever loaded, so there is nothing to serve",
+            where=str(workspace.lake),
+            next_step=f"put OTLP/JSON lines into {workspace.inbox}, or run `attune simulate`; then "
+            "`attune ingest` and `attune build`",
+        )
+    as_of: datetime = row[0]
+    return as_of
+
+
+def touched_dates(workspace: Workspace, batches: Iterable[str]) -> list[str]:
+    """Return the event dates that these batches hold records of, in order."""
+    wanted = {f"{batch}.parquet" for batch in batches}
+    return sorted(
+        {
+            path.parent.name.removeprefix("event_date=")
+            for table in ("log_records", "spans")
+            for path in (workspace.lake / table).glob("event_date=*/*.parquet")
+            if path.name in wanted
+        }
+    )
+
+
+def fingerprint(workspace: Workspace) -> str:
+    """Digest everything that a build is a function of: lake, declarations and models.
+
+    Lake files are immutable but for erasure and compaction, which change size or time; the project
+    and the declarations are small and read whole.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(workspace.lake.rglob("*.parquet")):
+        status = path.stat()
+        digest.update(f"{path}\x1f{status.st_size}\x1f{status.st_mtime_ns}\n".encode())
+    sources = [workspace.project_dir / name for name in BUILD_INPUTS] + [workspace.declarations]
+    for source in sources:
+        files = [source] if source.is_file() else sorted(source.rglob("*"))
+        for path in files:
+            if path.is_file():
+                digest.update(f"{path}\x1f".encode() + path.read_bytes() + b"\n")
+    return digest.hexdigest()
+
+
+def is_up_to_date(workspace: Workspace) -> bool:
+    """Whether the last complete run was made from exactly what is here now."""
+    state = workspace.home / "last_run.json"
+    if not (state.is_file() and workspace.warehouse.is_file() and workspace.published.is_file()):
+        return False
+    recorded: dict[str, Any] = json.loads(state.read_text())
+    return recorded.get("fingerprint") == fingerprint(workspace)
+
+
+def record_run(workspace: Workspace) -> None:
+    """Remember what the run that just ended was made from."""
+    state = workspace.home / "last_run.json"
+    partial = state.with_suffix(".partial")
+    partial.write_text(json.dumps({"fingerprint": fingerprint(workspace)}) + "\n")
+    os.replace(partial, state)
+
+
+def copy_starter(workspace: Workspace, folder: Path) -> list[str]:
+    """Copy the default declarations into a new folder and return the files' names.
+
+    Raises:
+        SettingError: the folder exists and is not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SettingError(
+            f"{folder} is not empty",
+            where="attune init DIR",
+            next_step="name a new folder: nothing is overwritten",
+        )
+    source = workspace.project_dir / "seeds" / "declarations"
+    shutil.copytree(source, folder, dirs_exist_ok=True)
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )

@@ -1,0 +1,1 @@
+"""Connections to the engines that assets work with."""
