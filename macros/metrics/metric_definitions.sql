@@ -106,7 +106,7 @@
 {% macro resolved_filter(metric_name, template, dimensions) -%}
     {#- Replaces Dimension('entity__name') by the dimension's expression. -#}
     {%- set resolved = namespace(text=template) -%}
-    {%- for found in modules.re.findall("\{\{\s*Dimension\(\s*['\"][^'\"]+['\"]\s*\)\s*\}\}", template) -%}
+    {%- for found in modules.re.findall("[{]{2}[ ]*Dimension[(][ ]*['\"][^'\"]+['\"][ ]*[)][ ]*[}]{2}", template) -%}
         {%- set name = modules.re.findall("['\"]([^'\"]+)['\"]", found)[0].split('__')[-1] -%}
         {%- if name not in dimensions -%}
             {%- do raise_metric_error(metric_name, 'its filter names the unknown dimension ' ~ name) -%}

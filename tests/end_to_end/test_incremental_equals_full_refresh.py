@@ -101,13 +101,13 @@ def request_of(records: list[dict[str, Any]]) -> str:
     return json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]})
 
 
-def ids_in(lines: list[str], key: str) -> list[str]:
+def ids_in(lines: list[bytes], key: str) -> list[str]:
     """Distinct raw values of one attribute in log lines."""
     found = set()
     for line in lines:
         try:
             request = json.loads(line)
-        except json.JSONDecodeError:
+        except ValueError:
             continue
         for resource in request.get("resourceLogs", []):
             for scope in resource["scopeLogs"]:
@@ -118,16 +118,16 @@ def ids_in(lines: list[str], key: str) -> list[str]:
     return sorted(found)
 
 
-def files_of_case(rng: random.Random, folder: Path, seed: int) -> list[tuple[str, str]]:
+def files_of_case(rng: random.Random, folder: Path, seed: int) -> list[tuple[str, bytes]]:
     """Cut a world into files of random lines: (name, content)."""
     simulate(folder, users=USERS, days=DAYS, start=START, seed=seed)
-    lines: list[str] = []
+    lines: list[bytes] = []
     for path in sorted(folder.glob("*.jsonl")):
-        lines += path.read_text().splitlines()
+        lines += path.read_bytes().removesuffix(b"\n").split(b"\n")
     anonymous = ids_in(lines, "enduser.pseudo.id") or ["anonymous-nobody"]
     users = ids_in(lines, "user.id")
     lines += [
-        request_of([control_record(rng, users, [*anonymous, *users])])
+        request_of([control_record(rng, users, [*anonymous, *users])]).encode()
         for _ in range(rng.randrange(4, 12))
     ]
     lines += rng.choices(lines, k=rng.randrange(3))
@@ -135,7 +135,7 @@ def files_of_case(rng: random.Random, folder: Path, seed: int) -> list[tuple[str
     count = rng.randrange(3, 7)
     cuts = sorted(rng.sample(range(1, len(lines)), min(count, len(lines) - 1)))
     return [
-        (f"part-{number}.jsonl", "\n".join(lines[start:end]) + "\n")
+        (f"part-{number}.jsonl", b"\n".join(lines[start:end]) + b"\n")
         for number, (start, end) in enumerate(
             zip([0, *cuts], [*cuts, len(lines)], strict=True)
         )
