@@ -63,7 +63,7 @@ def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[li
     pending: list[bytes] = []
     size = 0
     with path.open("rb") as file:
-        for chunk in _unpacked(file, path.name):
+        for chunk in _unpacked(file, path.name, min(CHUNK_BYTES, block_bytes)):
             pending.append(chunk)
             size += len(chunk)
             if size >= block_bytes and b"\n" in chunk:
@@ -92,21 +92,21 @@ def _lines(block: bytes, first: int) -> tuple[list[Line], int]:
     return lines, first + len(raw_lines)
 
 
-def _unpacked(file: BinaryIO, name: str) -> Iterator[bytes]:
+def _unpacked(file: BinaryIO, name: str, size: int) -> Iterator[bytes]:
     if name.endswith(".gz"):
-        return _gunzipped(file)
+        return _gunzipped(file, size)
     if name.endswith(".zst"):
-        return _decompressed(file)
-    return iter(lambda: file.read(CHUNK_BYTES), b"")
+        return _decompressed(file, size)
+    return iter(lambda: file.read(size), b"")
 
 
-def _gunzipped(file: BinaryIO) -> Iterator[bytes]:
+def _gunzipped(file: BinaryIO, size: int) -> Iterator[bytes]:
     if file.seek(0, io.SEEK_END) == 0:
         raise TruncatedFileError
     file.seek(0)
     try:
         with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
-            while chunk := unpacked.read(CHUNK_BYTES):
+            while chunk := unpacked.read(size):
                 yield chunk
     except EOFError as error:
         raise TruncatedFileError from error
@@ -114,10 +114,10 @@ def _gunzipped(file: BinaryIO) -> Iterator[bytes]:
         raise UnreadableFileError from error
 
 
-def _decompressed(file: BinaryIO) -> Iterator[bytes]:
+def _decompressed(file: BinaryIO, size: int) -> Iterator[bytes]:
     """Frame by frame: the library's own stream reader takes a cut frame for a whole one."""
     frame = None
-    data = file.read(CHUNK_BYTES)
+    data = file.read(size)
     if not data:
         raise TruncatedFileError
     try:
@@ -129,7 +129,7 @@ def _decompressed(file: BinaryIO) -> Iterator[bytes]:
             data = frame.unused_data if frame.eof else b""
             if frame.eof:
                 frame = None
-            data = data or file.read(CHUNK_BYTES)
+            data = data or file.read(size)
     except zstandard.ZstdError as error:
         raise UnreadableFileError from error
     if frame is not None:
