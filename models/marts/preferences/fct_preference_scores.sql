@@ -25,8 +25,32 @@ posteriors as (
             and evidence.value = priors.value
 ),
 
+-- many users share their counts: quantiles are computed once for each pair of parameters
+posterior_shapes as (
+    select distinct
+        alpha,
+        beta
+    from posteriors
+),
+
+{{ beta_quantile(
+    'posterior_shapes', '0.05e0', 'alpha', 'beta', output='score_lower', name='lower_limits'
+) }},
+
+{{ beta_quantile(
+    'lower_limits', '0.95e0', 'alpha', 'beta', output='score_upper', name='limits'
+) }},
+
 with_intervals as (
-    select posteriors.*, 0e0 as score_lower, 1e0 as score_upper from posteriors
+    select
+        posteriors.*,
+        limits.score_lower,
+        limits.score_upper
+    from posteriors
+    left join limits
+        on
+            posteriors.alpha = limits.alpha
+            and posteriors.beta = limits.beta
 )
 
 select
