@@ -27,9 +27,10 @@ class Keys:
         """The pseudonym of a raw identifier: 64 hex digits of its HMAC-SHA256."""
         return hmac.digest(self.pseudonym_key, raw.encode(), "sha256").hex()
 
-    def event_id(self, canonical: bytes) -> str:
-        """The id of a record whose emitter gave none, from its canonical bytes."""
-        return hmac.digest(self.event_id_key, canonical, "sha256").hex()
+    def event_ids(self, canonical: list[bytes]) -> list[str]:
+        """The ids of records whose emitters gave none, from their canonical bytes."""
+        key, digest = self.event_id_key, hmac.digest
+        return [digest(key, record, "sha256").hex() for record in canonical]
 
 
 def load_keys(path: Path, *, create: bool = True) -> Keys:

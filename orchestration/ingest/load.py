@@ -36,6 +36,7 @@ from orchestration.ingest.lines import (
     read_blocks,
 )
 from orchestration.ingest.privacy import PrivacyPolicy, load_privacy
+from orchestration.ingest.redact import Pseudonyms
 from orchestration.ingest.rejected import RejectedWriter
 from orchestration.ingest.replay import finish_pending, plan_replay, single_record_request
 from orchestration.ingest.rows import Rejection, Rows, Stamp, build_rows
@@ -186,6 +187,7 @@ class _Loader:
     ) -> None:
         self.home, self.keys, self.policy = home, keys, policy
         self.loaded_at, self.progress, self.block_bytes = loaded_at, progress, block_bytes
+        self.pseudonyms = Pseudonyms(keys)
         self.schema = request_schema()
         self.committed = committed_batches(home)
 
@@ -312,7 +314,9 @@ class _Batch:
         for line, refusal in parsed.refused:
             self._reject(Rejection(line.number, None, refusal.reason, refusal.detail), line.raw)
         for flat in parsed.flats:
-            rows = build_rows(flat, self.stamp, self.loader.keys, self.loader.policy)
+            rows = build_rows(
+                flat, self.stamp, self.loader.keys, self.loader.policy, self.loader.pseudonyms
+            )
             self.writer.add(rows.log_records, rows.spans)
             self._count(rows)
             self._reject_records(lines, rows.rejections)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ SHORTEST_SEARCHED = 3
 # Numbers and truth values are searched for no identifier: a user called 100 would spoil them.
 SEARCHED_KINDS = (Kind.STRING, Kind.ARRAY, Kind.KVLIST, Kind.BYTES)
 UID_KEY = "log.record.uid"
+REMEMBERED = 200_000
+ESCAPED_IN_JSON = re.compile(r'["\\\x00-\x1f]')
 
 
 @dataclass(frozen=True)
@@ -43,21 +46,34 @@ class Clean:
         return values_by_owner(self.owner, self.text, np.flatnonzero(is_wanted), count)
 
 
-def pseudonyms(raw: Array, keys: Keys) -> Array:
-    """The pseudonym of each text; null and empty stay what they are."""
-    encoded = pc.dictionary_encode(raw)
-    known = pa.array(
-        [keys.pseudonymize(text) if text else text for text in encoded.dictionary.to_pylist()],
-        pa.string(),
-    )
-    return known.take(encoded.indices)
+class Pseudonyms:
+    """Pseudonyms, remembered within bounds: most identifiers come again and again."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._known: dict[str, str] = {}
+
+    def of(self, raw: str) -> str:
+        """The pseudonym of a raw identifier."""
+        known = self._known.get(raw)
+        if known is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            known = self._known[raw] = self._keys.pseudonymize(raw)
+        return known
+
+    def of_column(self, raw: Array) -> Array:
+        """The pseudonym of each text; null and empty stay what they are."""
+        encoded = pc.dictionary_encode(raw)
+        known = [self.of(text) if text else text for text in encoded.dictionary.to_pylist()]
+        return pa.array(known, pa.string()).take(encoded.indices)
 
 
 def redact(
     merged: Merged,
     keys: KeyOrder,
     policy: PrivacyPolicy,
-    secret: Keys,
+    secret: Pseudonyms,
     names: Array,
     planned_event: Array,
 ) -> Clean:
@@ -67,7 +83,7 @@ def redact(
         merged: the attributes.
         keys: the keys' numbers.
         policy: the declarations.
-        secret: the key of pseudonyms.
+        secret: the pseudonyms.
         names: the records' names, free text that is searched for identifiers too.
         planned_event: the event under which the tracking plan knows each record.
     """
@@ -80,7 +96,7 @@ def redact(
     is_hashed = (privacy != Privacy.NONE) & (kind != Kind.EMPTY)
     if is_hashed.any():
         mask = pa.array(is_hashed)
-        text = pc.replace_with_mask(text, mask, pseudonyms(text.filter(mask), secret))
+        text = pc.replace_with_mask(text, mask, secret.of_column(text.filter(mask)))
         kind = np.where(is_hashed, np.int8(Kind.STRING), kind)
     is_searched = ~is_hashed & np.isin(kind, SEARCHED_KINDS)
     search = _Search(merged, secret, names)
@@ -107,18 +123,21 @@ def _privacy(
 class _Search:
     """Looks for the records' raw identifiers in their other texts."""
 
-    def __init__(self, merged: Merged, secret: Keys, names: Array) -> None:
+    def __init__(self, merged: Merged, secret: Pseudonyms, names: Array) -> None:
         encoded = pc.dictionary_encode(merged.searched)
         is_valid = pc.is_valid(encoded.indices).to_numpy(zero_copy_only=False)
         self.owners = merged.searched_owner[is_valid].tolist()
         self.which = encoded.indices.drop_null().to_pylist()
-        self.raw: list[bytes] = [text.encode() for text in encoded.dictionary.to_pylist()]
-        self.escaped = [
-            json.dumps(text, ensure_ascii=False)[1:-1].encode()
-            for text in encoded.dictionary.to_pylist()
-        ]
+        raw = encoded.dictionary.to_pylist()
+        self.raw: list[bytes] = [text.encode() for text in raw]
+        # How an identifier stands inside the JSON text of an array or key-value list.
+        self.escaped: dict[int, bytes] = {
+            which: json.dumps(text, ensure_ascii=False)[1:-1].encode()
+            for which, text in enumerate(raw)
+            if ESCAPED_IN_JSON.search(text)
+        }
         self.names = names
-        self.name_list = [name.encode() for name in names.to_pylist()]
+        self.count = len(names)
         self.secret = secret
 
     def cleaned(
@@ -131,25 +150,21 @@ class _Search:
         """The texts with every identifier of their record replaced by its pseudonym."""
         rows = np.flatnonzero(is_searched)
         data, offsets = text_buffer(pc.fill_null(text.take(pa.array(rows)), ""))
-        starts = np.searchsorted(owner[rows], np.arange(len(self.name_list) + 1))
-        first, bounds = starts.tolist(), offsets[starts].tolist()
+        starts = np.searchsorted(owner[rows], np.arange(self.count + 1))
+        first, bounds, ends = starts.tolist(), offsets[starts].tolist(), offsets.tolist()
         hits: defaultdict[int, set[int]] = defaultdict(set)
         for record, which in zip(self.owners, self.which, strict=True):
-            raw, escaped = self.raw[which], self.escaped[which]
-            if len(raw) >= SHORTEST_SEARCHED and (
-                data.find(raw, bounds[record], bounds[record + 1]) >= 0
-                or data.find(escaped, bounds[record], bounds[record + 1]) >= 0
-            ):
-                hits[record].add(which)
-        ends = offsets.tolist()
-        changed: dict[int, str] = {}
-        for record, found in hits.items():
-            replace = self._replacer(found)
-            for place in range(first[record], first[record + 1]):
-                before = data[ends[place] : ends[place + 1]]
-                after = replace(before)
-                if after != before:
-                    changed[int(rows[place])] = after.decode()
+            for raw in self._spellings(which):
+                start, end = bounds[record], bounds[record + 1]
+                while (start := data.find(raw, start, end)) >= 0:
+                    place = bisect_right(ends, start, first[record], first[record + 1]) - 1
+                    hits[place].add(which)
+                    start = ends[place + 1]
+        changed: dict[int, bytes] = {}
+        for place, found in hits.items():
+            changed[int(rows[place])] = self._replace(
+                data[ends[place] : ends[place + 1]], tuple(sorted(found))
+            )
         changed |= self._uids(owner, text, np.flatnonzero(is_uid))
         if not changed:
             return text
@@ -160,27 +175,43 @@ class _Search:
 
     def cleaned_names(self) -> Array:
         """The records' names with every identifier of their record replaced."""
-        changed: dict[int, bytes] = {}
+        encoded = pc.dictionary_encode(self.names)
+        names = [name.encode() for name in encoded.dictionary.to_pylist()]
+        name_of = encoded.indices.to_pylist()
+        hits: defaultdict[int, set[int]] = defaultdict(set)
         for record, which in zip(self.owners, self.which, strict=True):
-            raw = self.raw[which]
-            if len(raw) >= SHORTEST_SEARCHED and raw in self.name_list[record]:
-                before = changed.get(record, self.name_list[record])
-                changed[record] = self._replacer({which})(before)
-        if not changed:
+            if self.raw[which] in names[name_of[record]] and self._spellings(which):
+                hits[record].add(which)
+        if not hits:
             return self.names
-        return pa.array(
-            [changed.get(row, name).decode() for row, name in enumerate(self.name_list)],
-            pa.string(),
-        )
+        mask = np.zeros(self.count, dtype=bool)
+        mask[list(hits)] = True
+        values = [
+            self._replace(names[name_of[record]], tuple(sorted(hits[record])))
+            for record in sorted(hits)
+        ]
+        return pc.replace_with_mask(self.names, pa.array(mask), pa.array(values, pa.string()))
 
-    def _replacer(self, found: set[int]) -> _Replacer:
-        pairs = {}
-        for which in found:
-            pseudonym = self.secret.pseudonymize(self.raw[which].decode()).encode()
-            pairs[self.raw[which]] = pairs[self.escaped[which]] = pseudonym
-        return _Replacer(pairs)
+    def _spellings(self, which: int) -> tuple[bytes, ...]:
+        raw = self.raw[which]
+        if len(raw) < SHORTEST_SEARCHED:
+            return ()
+        return (raw, self.escaped[which]) if which in self.escaped else (raw,)
 
-    def _uids(self, owner: Integers, text: Array, rows: Integers) -> dict[int, str]:
+    def _replace(self, text: bytes, found: tuple[int, ...]) -> bytes:
+        """Replace in one pass, the longest first, so that no pseudonym is searched again."""
+        pairs = {
+            spelling: self.secret.of(self.raw[which].decode()).encode()
+            for which in found
+            for spelling in self._spellings(which)
+        }
+        if len(pairs) == 1:
+            return text.replace(*next(iter(pairs.items())))
+        ordered = sorted(pairs, key=lambda spelling: (-len(spelling), spelling))
+        pattern = re.compile(b"|".join(re.escape(spelling) for spelling in ordered))
+        return pattern.sub(lambda match: pairs[match[0]], text)
+
+    def _uids(self, owner: Integers, text: Array, rows: Integers) -> dict[int, bytes]:
         """A record's own id that is one of its identifiers, however short, is hashed as well."""
         if not len(rows):
             return {}
@@ -191,21 +222,5 @@ class _Search:
         for row in rows.tolist():
             uid = text[row].as_py()
             if uid and uid.encode() in identifiers[int(owner[row])]:
-                result[row] = self.secret.pseudonymize(uid)
+                result[row] = self.secret.of(uid).encode()
         return result
-
-
-class _Replacer:
-    """Replaces texts in one pass, the longest first, so that no pseudonym is searched again."""
-
-    def __init__(self, pairs: dict[bytes, bytes]) -> None:
-        self.pairs = pairs
-        self.single = next(iter(pairs.items())) if len(pairs) == 1 else None
-        if self.single is None:
-            ordered = sorted(pairs, key=lambda text: (-len(text), text))
-            self.pattern = re.compile(b"|".join(re.escape(text) for text in ordered))
-
-    def __call__(self, text: bytes) -> bytes:
-        if self.single is not None:
-            return text.replace(*self.single)
-        return self.pattern.sub(lambda match: self.pairs[match[0]], text)

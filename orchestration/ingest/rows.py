@@ -27,12 +27,11 @@ from orchestration.ingest.flat import Array, Flat, Integers, Kind, Records
 from orchestration.ingest.inherit import Merged, merge
 from orchestration.ingest.keys import Keys
 from orchestration.ingest.privacy import PrivacyPolicy
-from orchestration.ingest.redact import pseudonyms, redact
+from orchestration.ingest.redact import UID_KEY, Pseudonyms, redact
 from orchestration.ingest.schema import LOG_RECORDS, SPANS, TEXT_MAP, TIMESTAMP
 
 Mask = npt.NDArray[np.bool_]
 
-UID_KEY = "log.record.uid"
 NAME_KEY = "event.name"
 OPERATION_KEY = "gen_ai.operation.name"
 HEX_ID = r"^[0-9a-f]*$"
@@ -81,7 +80,9 @@ class Rows:
     span_event_count: int
 
 
-def build_rows(flat: Flat, stamp: Stamp, keys: Keys, policy: PrivacyPolicy) -> Rows:
+def build_rows(
+    flat: Flat, stamp: Stamp, keys: Keys, policy: PrivacyPolicy, pseudonyms: Pseudonyms
+) -> Rows:
     """The lake's rows of a block.
 
     Args:
@@ -89,8 +90,9 @@ def build_rows(flat: Flat, stamp: Stamp, keys: Keys, policy: PrivacyPolicy) -> R
         stamp: batch and time of the load; times are checked against the latter.
         keys: the secret keys.
         policy: the privacy of attributes.
+        pseudonyms: those of earlier blocks, under the same keys.
     """
-    block = _Block(flat, stamp, keys, policy)
+    block = _Block(flat, stamp, keys, policy, pseudonyms)
     log_nanos, log_reasons = block.check_logs()
     span_nanos, event_nanos, span_reasons = block.check_spans()
     is_good_log = log_reasons == 0
@@ -196,9 +198,16 @@ class _Checks:
 class _Block(_Checks):
     """The tables of a block."""
 
-    def __init__(self, flat: Flat, stamp: Stamp, keys: Keys, policy: PrivacyPolicy) -> None:
+    def __init__(
+        self,
+        flat: Flat,
+        stamp: Stamp,
+        keys: Keys,
+        policy: PrivacyPolicy,
+        pseudonyms: Pseudonyms,
+    ) -> None:
         super().__init__(flat, stamp)
-        self.secret, self.policy = keys, policy
+        self.secret, self.policy, self.pseudonyms = keys, policy, pseudonyms
         self.resource_bytes = [
             PART_END.encode() + part
             for part in self.resources.canonical(self.keys, flat.resource_count)
@@ -320,12 +329,12 @@ class _Block(_Checks):
     ) -> dict[str, Array]:
         """The columns that all tables share, with every value as it may enter the lake."""
         count = len(records)
-        clean = redact(merged, self.keys, self.policy, self.secret, name, planned_event)
+        clean = redact(merged, self.keys, self.policy, self.pseudonyms, name, planned_event)
         uid = clean.value_of(self.keys.code(UID_KEY), count, own_only=True)
         has_uid = pc.is_valid(uid)
         without_uid = np.flatnonzero(~has_uid.to_numpy(zero_copy_only=False)).tolist()
         hashes = pa.array(
-            [self.secret.event_id(canonical[row]) for row in without_uid], pa.string()
+            self.secret.event_ids([canonical[row] for row in without_uid]), pa.string()
         )
         environment = pc.coalesce(
             clean.value_of(self.keys.code("deployment.environment.name"), count),
@@ -340,8 +349,8 @@ class _Block(_Checks):
             "loaded_at": pa.repeat(
                 pa.scalar(times.naive_utc(self.stamp.loaded_at), TIMESTAMP), count
             ),
-            "user_id": pseudonyms(merged.user, self.secret),
-            "session_id": pseudonyms(merged.session, self.secret),
+            "user_id": self.pseudonyms.of_column(merged.user),
+            "session_id": self.pseudonyms.of_column(merged.session),
             "service_name": clean.value_of(self.keys.code("service.name"), count),
             "service_version": clean.value_of(self.keys.code("service.version"), count),
             "environment": environment,
@@ -368,7 +377,7 @@ class _Block(_Checks):
         texts = pc.utf8_lower(texts)
         is_hex = pc.match_substring_regex(texts, HEX_ID)
         if not pc.all(is_hex, min_count=0).as_py():
-            texts = pc.if_else(is_hex, texts, pseudonyms(texts, self.secret))
+            texts = pc.if_else(is_hex, texts, self.pseudonyms.of_column(texts))
         return pc.if_else(pc.equal(pc.utf8_ltrim(texts, "0"), ""), None, texts)
 
 

@@ -20,6 +20,7 @@ from orchestration.ingest.flat import Flat
 from orchestration.ingest.keys import Keys
 from orchestration.ingest.lines import Line
 from orchestration.ingest.privacy import PrivacyPolicy, load_privacy
+from orchestration.ingest.redact import Pseudonyms
 from orchestration.ingest.rows import Rows, Stamp, build_rows
 from orchestration.ingest.strict import Refusal, StrictReader, check_request, read_line
 from tests.orchestration.ingest.otlp import lines, log, request
@@ -148,7 +149,7 @@ def read_strictly(raw: list[bytes]) -> Flat:
 
 
 def rows_of(flat: Flat, policy: PrivacyPolicy = POLICY) -> Rows:
-    return build_rows(flat, STAMP, KEYS, policy)
+    return build_rows(flat, STAMP, KEYS, policy, Pseudonyms(KEYS))
 
 
 def same(one: pa.Table, other: pa.Table) -> bool:
