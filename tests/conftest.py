@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PROJECT_DIR = Path(__file__).resolve().parents[1]
 # the tests' own settings stay
-OWN_SETTINGS = ("ATTUNE_SHARED", "ATTUNE_PROPERTY_CASES")
+OWN_SETTINGS = ("ATTUNE_SHARED", "ATTUNE_PROPERTY_CASES", "ATTUNE_TRUTH_WORLDS")
 
 
 @pytest.fixture(autouse=True)

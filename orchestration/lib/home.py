@@ -27,6 +27,7 @@ SETTINGS = {
     "ATTUNE_RAW_DAYS": "days for which processed files and refused lines, raw text, are kept",
     "ATTUNE_SHARED": "real input for the tests",
     "ATTUNE_PROPERTY_CASES": "number of cases of the property tests",
+    "ATTUNE_TRUTH_WORLDS": "number of simulated worlds that the tests judge",
 }
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 

@@ -1,7 +1,7 @@
 """The simulator knows the truth; the marts must find it.
 
 Worlds are loaded through the front door and judged by the models, one world per seed.
-`ATTUNE_PROPERTY_CASES=200 pytest tests/end_to_end/test_planted_truth.py` judges as many worlds.
+`ATTUNE_TRUTH_WORLDS=200 pytest tests/end_to_end/test_planted_truth.py` judges as many worlds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.workspaces import ManifestCache, WorkspaceUnderTest, make_workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
-WORLDS = int(os.environ.get("ATTUNE_PROPERTY_CASES", "8"))
+WORLDS = int(os.environ.get("ATTUNE_TRUTH_WORLDS", "8"))
 MODELS_ONLY = ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
 
 pytestmark = pytest.mark.xdist_group("planted_truth")
