@@ -1,6 +1,5 @@
 {{ config(meta={'serving': {
-    'key_columns': ['experiment_name'], 'payload': 'payload', 'max_age_hours': 26,
-    'purpose': 'operations'
+    'key_columns': ['experiment_name'], 'payload': 'payload', 'max_age_hours': 26
 }}) }}
 with
 

@@ -1,5 +1,5 @@
 {{ config(meta={'serving': {
-    'key_columns': ['user_id'], 'payload': 'payload', 'max_age_hours': 26, 'purpose': 'personalization'
+    'key_columns': ['user_id'], 'payload': 'payload', 'max_age_hours': 26
 }}) }}
 with
 
