@@ -32,7 +32,9 @@
     select
         *,
         {%- for sign, parameter in [('a', a), ('b', b)] %}
-        {%- set raised = '(case when ' ~ parameter ~ ' < 1e0 then 1e0 else ' ~ parameter ~ ' end)' %}
+        {%- set raised -%}
+            (case when {{ parameter }} < 1e0 then 1e0 else {{ parameter }} end)
+        {%- endset %}
         ln({{ raised }} - 5e-1)
         + 1e0 / (24e0 * ({{ raised }} - 5e-1) * ({{ raised }} - 5e-1)) as {{ c }}_mean_{{ sign }},
         (1e0 + (5e-1 + 1.6666666666666667e-1 / {{ raised }}) / {{ raised }}) / {{ raised }}
@@ -52,7 +54,8 @@
         {{ c }}_p * ({{ c }}_end_a + {{ c }}_end_b) < {{ c }}_end_a as {{ c }}_is_low,
         case
             when {{ c }}_p * ({{ c }}_end_a + {{ c }}_end_b) < {{ c }}_end_a
-                then ln(nullif({{ a }} * {{ c }}_p * ({{ c }}_end_a + {{ c }}_end_b), 0e0)) / {{ a }}
+                then ln(nullif({{ a }} * {{ c }}_p * ({{ c }}_end_a + {{ c }}_end_b), 0e0))
+                    / {{ a }}
             else ln(nullif({{ b }} * (1e0 - {{ c }}_p) * ({{ c }}_end_a + {{ c }}_end_b), 0e0))
                 / {{ b }}
         end as {{ c }}_log_end

@@ -130,7 +130,8 @@
                 - (8.333333333333333e-2 - (2.777777777777778e-3 - 7.936507936507937e-4
                     / ({{ c }}_a * {{ c }}_a)) / ({{ c }}_a * {{ c }}_a)) / {{ c }}_a
         end as {{ c }}_h,
-        case when {{ c }}_mu < 0e0 then -1e0 else 1e0 end * sqrt(2e0 * abs({{ c }}_d)) as {{ c }}_eta,
+        case when {{ c }}_mu < 0e0 then -1e0 else 1e0 end
+        * sqrt(2e0 * abs({{ c }}_d)) as {{ c }}_eta,
         case when {{ c }}_mu < 0e0 then -1e0 else 1e0 end
         * sqrt(2e0 * abs({{ c }}_d) * {{ c }}_a) as {{ c }}_z,
         case

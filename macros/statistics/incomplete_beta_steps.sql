@@ -70,11 +70,13 @@
     select
         *,
         ({{ a }} + 10e0) * case
-            when {{ c }}_da < -5e-1 then {{ c }}_log_x + ln(({{ a }} + {{ b }} + 20e0) / ({{ a }} + 10e0))
+            when {{ c }}_da < -5e-1
+                then {{ c }}_log_x + ln(({{ a }} + {{ b }} + 20e0) / ({{ a }} + 10e0))
             else {{ log1p(c ~ '_da') }}
         end
         + ({{ b }} + 10e0) * case
-            when {{ c }}_db < -5e-1 then {{ c }}_log_y + ln(({{ a }} + {{ b }} + 20e0) / ({{ b }} + 10e0))
+            when {{ c }}_db < -5e-1
+                then {{ c }}_log_y + ln(({{ a }} + {{ b }} + 20e0) / ({{ b }} + 10e0))
             else {{ log1p(c ~ '_db') }}
         end
         + ln(

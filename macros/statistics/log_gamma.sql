@@ -1,8 +1,10 @@
-{# ln(gamma(x)) for x > 0, else null: Lanczos' series with Godfrey's coefficients (g = 607 / 128,
+{# ln(gamma(x)) for x from 1e-300 to 1e300, else null: Lanczos' series with Godfrey's coefficients (g = 607 / 128,
    Press et al., 2007, section 6.1). Error within 1e-14 of the larger of 1 and the value.
    The argument is repeated: pass a column. #}
 {% macro log_gamma(x) -%}
-    {%- set argument = '(case when ' ~ x ~ ' > 0e0 then ' ~ x ~ ' end)' -%}
+    {%- set argument -%}
+        (case when {{ x }} > 1e-300 and {{ x }} < 1e300 then {{ x }} end)
+    {%- endset -%}
     {%- set coefficients = [
         '5.7156235665862923517e1', '-5.9597960355475491248e1', '1.4136097974741747174e1',
         '-4.9191381609762019978e-1', '3.3994649984811888699e-5', '4.6523628927048575665e-5',

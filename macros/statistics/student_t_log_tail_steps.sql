@@ -24,7 +24,8 @@
         {{ t }} * {{ t }} / ({{ v }} + {{ t }} * {{ t }}) as {{ c }}_y,
         {{ a }} + 10e0 as {{ c }}_w,
         {%- for i in range(10) %}
-        ({{ a }} + {{ i }}e0) / ({{ a }} + {{ i }}.5e0){{ ' as ' ~ c ~ '_g,' if loop.last else ' *' }}
+        ({{ a }} + {{ i }}e0) / ({{ a }} + {{ i }}.5e0)
+        {{- ' as ' ~ c ~ '_g,' if loop.last else ' *' }}
         {%- endfor %}
         2e0 / {{ v }} as {{ c }}_q
     from {{ source }}
@@ -57,7 +58,8 @@
 {{ name }}_level_{{ n }} as (
     select
         *,
-        1e0 + {{ c }}_s{{ m }} * {{ c }}_y * ({{ a }} + {{ n }}.5e0) / {{ m }}.5e0 as {{ c }}_s{{ n }},
+        1e0
+        + {{ c }}_s{{ m }} * {{ c }}_y * ({{ a }} + {{ n }}.5e0) / {{ m }}.5e0 as {{ c }}_s{{ n }},
         {%- if n == 0 %}
         {{ c }}_c / (1e0 + {{ c }}_q)
         {%- else %}
