@@ -74,8 +74,9 @@ chosen as (
         surfaces.dimension,
         surfaces.context,
         dimensions.default_value,
-        stated.value as stated_value,
-        stated.stated_at,
+        coalesce(stated.value, stated_everywhere.value) as stated_value,
+        case when stated.value is not null then stated.stated_at else stated_everywhere.stated_at end
+            as stated_at,
         case when inferred.score >= dimensions.serve_threshold then inferred.value end
             as inferred_value,
         inferred.score,
@@ -98,6 +99,13 @@ chosen as (
             surfaces.user_id = stated.user_id
             and surfaces.dimension = stated.dimension
             and surfaces.context = stated.context
+            and personalizable.user_id is not null
+    -- what is set for all contexts holds in each that has no setting of its own
+    left join stated as stated_everywhere
+        on
+            surfaces.user_id = stated_everywhere.user_id
+            and surfaces.dimension = stated_everywhere.dimension
+            and stated_everywhere.context = 'all'
             and personalizable.user_id is not null
     left join inferred
         on
