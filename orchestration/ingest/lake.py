@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -20,7 +21,6 @@ EMPTY_PARTITION = "event_date=1970-01-01"
 EMPTY_FILE = "empty.parquet"
 # A batch's own files; compacted ones have other names and are nobody's leftovers.
 BATCH_FILE = re.compile(r"^([0-9a-f]{64})(-\d+)?\.(parquet|jsonl)(\.tmp)?$")
-FLUSH_BYTES = 192 << 20
 COMPRESSION_LEVEL = 1
 
 
@@ -71,45 +71,32 @@ def _batch_files(home: Home) -> Iterator[Path]:
 
 @dataclass
 class BatchWriter:
-    """Collects a batch's rows and writes them by event date, in several parts if there are many."""
+    """Writes a batch's rows by event date, a part for each block that was read."""
 
     home: Home
     batch_id: str
-    flush_bytes: int = FLUSH_BYTES
     written: list[Path] = field(default_factory=list)
-    _tables: dict[str, list[pa.Table]] = field(default_factory=dict)
-    _bytes: int = 0
     _part: int = 0
 
-    def add(self, log_records: pa.Table, spans: pa.Table) -> None:
-        """Take rows of both record tables."""
-        for name, table in (("log_records", log_records), ("spans", spans)):
-            if table.num_rows:
-                self._tables.setdefault(name, []).append(table)
-                self._bytes += table.nbytes
-        if self._bytes >= self.flush_bytes:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what was collected as one part."""
+    def add(self, log_records: list[pa.Table], spans: list[pa.Table]) -> None:
+        """Write the rows of a block as one part."""
         name = self.batch_id if self._part == 0 else f"{self.batch_id}-{self._part}"
-        for table, parts in self._tables.items():
-            for day, rows in _by_date(pa.concat_tables(parts)):
+        self._part += 1
+        for table, parts in (("log_records", log_records), ("spans", spans)):
+            filled = [part for part in parts if part.num_rows]
+            if not filled:
+                continue
+            for day, rows in _by_date(pa.concat_tables(filled).combine_chunks()):
                 folder = self.home.lake / table / f"event_date={day.isoformat()}"
                 folder.mkdir(parents=True, exist_ok=True)
                 _write(rows, folder / f"{name}.parquet")
                 self.written.append(folder / f"{name}.parquet")
-        self._tables.clear()
-        self._bytes = 0
-        self._part += 1
 
     def discard(self) -> None:
         """Take back everything of the batch."""
         for path in self.written:
             path.unlink()
         self.written.clear()
-        self._tables.clear()
-        self._bytes = 0
 
     def write_rejections(self, rejections: pa.Table) -> None:
         """Write the batch's rejections, none included."""
@@ -117,7 +104,6 @@ class BatchWriter:
 
     def commit(self, batch: pa.Table) -> None:
         """Write the batch's own row: from now on the batch exists."""
-        self.flush()
         _write(batch, self.home.batches / f"{self.batch_id}.parquet")
 
 
@@ -129,8 +115,12 @@ def _by_date(table: pa.Table) -> Iterator[tuple[date, pa.Table]]:
         columns["event_number"] = table["event_number"]
         keys.append("event_number")
     order = pc.sort_indices(pa.table(columns), sort_keys=[(name, "ascending") for name in keys])
-    ordered = table.take(order)
-    counts = pc.value_counts(days.take(order))
+    # Most blocks come in order, and taking rows with maps costs more than all other columns.
+    if pc.all(pc.equal(order, pa.array(np.arange(len(order)), order.type))).as_py():
+        ordered = table
+    else:
+        ordered, days = table.take(order), days.take(order)
+    counts = pc.value_counts(days)
     start = 0
     for entry in counts.to_pylist():
         yield entry["values"], ordered.slice(start, entry["counts"])

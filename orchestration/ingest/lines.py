@@ -14,7 +14,7 @@ from typing import BinaryIO
 import zstandard
 
 CHUNK_BYTES = 1 << 20
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 32 << 20
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLANK = b" \t\r"

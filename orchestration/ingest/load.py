@@ -273,7 +273,6 @@ class _Batch:
         """Write everything, the mark of the commit last."""
         report = self.report
         loaded_at = times.naive_utc(self.loader.loaded_at)
-        self.writer.flush()
         ordered = sorted(self.rejections, key=lambda item: (item.line or 0, item.record or -1))
         self.writer.write_rejections(
             pa.table(
@@ -313,11 +312,13 @@ class _Batch:
         parsed = parse_block(lines, self.loader.schema)
         for line, refusal in parsed.refused:
             self._reject(Rejection(line.number, None, refusal.reason, refusal.detail), line.raw)
-        for flat in parsed.flats:
-            rows = build_rows(
-                flat, self.stamp, self.loader.keys, self.loader.policy, self.loader.pseudonyms
-            )
-            self.writer.add(rows.log_records, rows.spans)
+        loader = self.loader
+        taken = [
+            build_rows(flat, self.stamp, loader.keys, loader.policy, loader.pseudonyms)
+            for flat in parsed.flats
+        ]
+        self.writer.add([rows.log_records for rows in taken], [rows.spans for rows in taken])
+        for rows in taken:
             self._count(rows)
             self._reject_records(lines, rows.rejections)
 

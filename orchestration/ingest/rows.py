@@ -7,7 +7,7 @@ hash, a search for its identifiers) and once per distinct value, never once per 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -92,22 +92,21 @@ def build_rows(
         policy: the privacy of attributes.
         pseudonyms: those of earlier blocks, under the same keys.
     """
+    flat = replace(flat, logs=_in_lake_order(flat.logs))
     block = _Block(flat, stamp, keys, policy, pseudonyms)
     log_nanos, log_reasons = block.check_logs()
     span_nanos, event_nanos, span_reasons = block.check_spans()
     is_good_log = log_reasons == 0
     is_good_span = span_reasons == 0
-    log_table = block.log_table(log_nanos).filter(pa.array(is_good_log))
-    event_table = block.event_table(event_nanos).filter(
-        pa.array(is_good_span[flat.events.parent], pa.bool_())
-    )
+    log_table = _only(block.log_table(log_nanos), is_good_log)
+    event_table = _only(block.event_table(event_nanos), is_good_span[flat.events.parent])
     return Rows(
         log_records=pa.concat_tables([log_table, event_table]),
-        spans=block.span_table(span_nanos).filter(pa.array(is_good_span)),
-        rejections=[
-            *_rejections(flat.logs, log_reasons),
-            *_rejections(flat.spans, span_reasons),
-        ],
+        spans=_only(block.span_table(span_nanos), is_good_span),
+        rejections=sorted(
+            [*_rejections(flat.logs, log_reasons), *_rejections(flat.spans, span_reasons)],
+            key=lambda rejection: (rejection.line or 0, rejection.record or 0),
+        ),
         log_record_count=log_table.num_rows,
         span_event_count=event_table.num_rows,
     )
@@ -385,6 +384,38 @@ def _rejections(records: Records, reasons: npt.NDArray[np.int8]) -> Iterable[Rej
     for row in np.flatnonzero(reasons).tolist():
         reason = REASONS[reasons[row]]
         yield Rejection(int(records.line[row]), int(records.number[row]), reason, DETAILS[reason])
+
+
+def _in_lake_order(records: Records) -> Records:
+    """The records by day, name and time, so that their rows need not be sorted again.
+
+    Attributes are sorted by owner and key anyway; this makes it the order of the file. A name that
+    stands in an attribute is not known yet: such rows are sorted when they are written.
+    """
+    happened = times.nanoseconds(records.text["time"])[0]
+    observed = times.nanoseconds(records.text["observed"])[0]
+    micros = np.where(happened == 0, observed, happened) // times.NANOS_PER_MICRO
+    names = pc.rank(records.text["name"], tiebreaker="dense").to_numpy(zero_copy_only=False)
+    days = micros // times.MICROS_PER_DAY
+    order = np.lexsort((records.number, records.line, micros, names, days))
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    rows = pa.array(order)
+    return replace(
+        records,
+        line=records.line[order],
+        number=records.number[order],
+        position=records.position[order],
+        resource=records.resource[order],
+        parent=records.parent[order],
+        text={name: column.take(rows) for name, column in records.text.items()},
+        attributes=replace(records.attributes, owner=place[records.attributes.owner]),
+        clashing=place[records.clashing],
+    )
+
+
+def _only(table: pa.Table, is_good: Mask) -> pa.Table:
+    return table if is_good.all() else table.filter(pa.array(is_good))
 
 
 def _bytes(texts: Array) -> list[bytes]:

@@ -16,6 +16,7 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST_AFTER_LOAD = timedelta(days=1)
 NANOS_PER_MICRO = 1_000
 NANOS_PER_MILLI = 1_000_000
+MICROS_PER_DAY = 86_400_000_000
 
 # Whole numbers that no 64-bit integer holds: they are out of any range.
 TOO_EARLY = np.iinfo(np.int64).min

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -327,12 +326,7 @@ def test_a_load_without_zone_is_refused(home: Path, declarations: Path) -> None:
         load_inbox(home, declarations, loaded_at=datetime(2026, 1, 1))  # noqa: DTZ001
 
 
-def test_parts_of_a_large_batch_are_one_batch(
-    home: Path, declarations: Path, query: Query, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "orchestration.ingest.load.BatchWriter", partial(BatchWriter, flush_bytes=1)
-    )
+def test_parts_of_a_large_batch_are_one_batch(home: Path, declarations: Path, query: Query) -> None:
     (home / "inbox" / "a.jsonl").write_bytes(
         lines(*(request(log(f"event-{number}")) for number in range(10)))
     )
