@@ -31,16 +31,20 @@ def parse_block(lines: list[Line], schema: pa.Schema) -> Parsed:
     tables: list[pa.Table] = []
     plain: list[Line] = []
     odd: list[Line] = []
-    # Halving isolates the few lines that Arrow refuses without a parse for every line.
+    # The line that Arrow names, or else halving, isolates the few lines that it refuses without a
+    # parse for every line. A wrong hint costs time and nothing else.
     waiting = [lines] if lines else []
     while waiting:
         part = waiting.pop()
         try:
             table = parse_lines([line.raw for line in part], schema)
             flat = flatten(table, np.array([line.number for line in part], dtype=np.int64))
-        except NotPlainError:
+        except NotPlainError as error:
             if len(part) == 1:
                 odd += part
+            elif error.row is not None and error.row < len(part):
+                pieces = (part[error.row + 1 :], [part[error.row]], part[: error.row])
+                waiting += [piece for piece in pieces if piece]
             else:
                 middle = len(part) // 2
                 waiting += [part[middle:], part[:middle]]

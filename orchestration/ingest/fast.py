@@ -7,6 +7,8 @@ refused and left to the strict reader, so that both accept the same and read the
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,12 +34,21 @@ from orchestration.ingest.strict import links_text
 # Arrays of objects of arrays are as deep as the GenAI conventions go; deeper is left to the strict
 # reader. Each level more doubles the number of Arrow builders.
 NESTING = 3
+NAMED_ROW = re.compile(r"in row (\d+)\s*$")
 WHITESPACE = b" \t\r"
 PLAIN_INTEGER = r"^(0|-?[1-9][0-9]{0,18})$"
 
 
 class NotPlainError(Exception):
-    """The block needs the strict reader."""
+    """The block needs the strict reader.
+
+    Attributes:
+        row: the line that is probably the reason, from 0; None where nobody knows.
+    """
+
+    def __init__(self, row: int | None = None) -> None:
+        super().__init__()
+        self.row = row
 
 
 def _value_type(nesting: int) -> pa.DataType:
@@ -138,11 +149,11 @@ def parse_lines(lines: list[bytes], schema: pa.Schema) -> pa.Table:
     Raises:
         NotPlainError: at least one line is not plain.
     """
-    for line in lines:
+    for row, line in enumerate(lines):
         if line[:1] != b"{" or line[-1:] != b"}":
             trimmed = line.strip(WHITESPACE)
             if trimmed[:1] != b"{" or trimmed[-1:] != b"}":
-                raise NotPlainError
+                raise NotPlainError(row)
     block = b"\n".join(lines)
     try:
         # Arrow checks no encoding.
@@ -154,8 +165,11 @@ def parse_lines(lines: list[bytes], schema: pa.Schema) -> pa.Table:
                 explicit_schema=schema, unexpected_field_behavior="error"
             ),
         )
-    except (UnicodeDecodeError, pa.ArrowInvalid) as error:
-        raise NotPlainError from error
+    except UnicodeDecodeError as error:
+        raise NotPlainError(block.count(b"\n", 0, error.start)) from error
+    except pa.ArrowInvalid as error:
+        named = NAMED_ROW.search(str(error))
+        raise NotPlainError(int(named[1]) if named else None) from error
     # Each line starts with { and ends with }, so no object goes over a line end (JSON has no place
     # where } may be followed by {), and as many objects as lines means one in each.
     if table.num_rows != len(lines):

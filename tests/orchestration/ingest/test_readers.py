@@ -240,6 +240,15 @@ def test_every_part_of_a_record_counts_for_its_id(change: dict[str, Any]) -> Non
         (b"[" * 100_000, "invalid_json"),
         (b'{"resourceLogs":["\xed\xa0\x80"]}', "invalid_utf8"),
         (b"\xef\xbb\xbf{}", "invalid_json"),
+        (lines(request(log("caf?"))).rstrip().replace(b"?", b"\xe9"), "invalid_utf8"),
+        (
+            lines(request(log(attributes={"k": 1.5}))).rstrip().replace(b"1.5", b"NaN"),
+            "invalid_json",
+        ),
+        (
+            lines(request(log(attributes={"k": 1.5}))).rstrip().replace(b"1.5", b"-Inf"),
+            "invalid_json",
+        ),
     ],
 )
 def test_a_line_that_is_no_request_is_refused_alone(line: bytes, reason: str) -> None:
@@ -269,6 +278,15 @@ def test_a_value_that_otlp_does_not_know_refuses_its_line(value: Any) -> None:
     raw = lines(request({**log(), "attributes": [{"key": "k", "value": value}]})).rstrip(b"\n")
     parsed = parse_block([Line(1, raw)], SCHEMA)
     assert [refusal.reason for _, refusal in parsed.refused] == ["not_an_export_request"]
+
+
+def test_a_text_that_looks_like_two_attributes_is_one() -> None:
+    two = log(attributes={"a": "1", "b": "2"})
+    one = log(attributes={"a": "1\x1eb\x1f0\x1f2"})
+    raw = lines(request(one), request(two)).split(b"\n")[:-1]
+    parsed = parse_block([Line(number, line) for number, line in enumerate(raw, 1)], SCHEMA)
+    rows = [row for flat in parsed.flats for row in rows_of(flat).log_records.to_pylist()]
+    assert len({row["event_id"] for row in rows}) == 2
 
 
 def values_in_the_lake(*values: Any) -> list[tuple[str | None, str | None]]:
