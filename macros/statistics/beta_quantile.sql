@@ -77,8 +77,19 @@
                     else 1e-300
                 end)
             )
-        end as {{ c }}_u0
+        end as {{ c }}_r0_u
     from {{ c }}_ends
+),
+
+{{ c }}_halley0 as (
+    select
+        *,
+        case
+            when {{ c }}_r0_u > 6e2 then 6e2
+            when {{ c }}_r0_u < -6e2 then -6e2
+            else {{ c }}_r0_u
+        end as {{ c }}_u0
+    from {{ c }}_start
 ),
 
 {%- for step in [1, 2, 3] %}
@@ -89,30 +100,20 @@
 {{ c }}_odds{{ step }} as (
     select
         *,
-        case
-            when {{ u }} > 6e2 then 6e2
-            when {{ u }} < -6e2 then -6e2
-            else {{ u }}
-        end as {{ r }}_u,
-        exp(-abs(case when abs({{ u }}) < 6e2 then {{ u }} else 6e2 end)) as {{ r }}_e
-    from {{ c ~ '_start' if loop.first else c ~ '_halley' ~ (step - 1) }}
-),
-
-{{ c }}_log_odds{{ step }} as (
-    select
-        *,
-        {{ log1p(r ~ '_e') }} as {{ r }}_l
-    from {{ c }}_odds{{ step }}
+        exp(-abs({{ u }})) as {{ r }}_e
+    from {{ c }}_halley{{ step - 1 }}
 ),
 
 {{ c }}_arguments{{ step }} as (
     select
         *,
-        case when {{ r }}_u < 0e0 then {{ r }}_e else 1e0 end / (1e0 + {{ r }}_e) as {{ t }}_x,
-        case when {{ r }}_u < 0e0 then 1e0 else {{ r }}_e end / (1e0 + {{ r }}_e) as {{ t }}_y,
-        case when {{ r }}_u < 0e0 then {{ r }}_u else 0e0 end - {{ r }}_l as {{ t }}_log_x,
-        case when {{ r }}_u < 0e0 then 0e0 else -{{ r }}_u end - {{ r }}_l as {{ t }}_log_y
-    from {{ c }}_log_odds{{ step }}
+        case when {{ u }} < 0e0 then {{ r }}_e else 1e0 end / (1e0 + {{ r }}_e) as {{ t }}_x,
+        case when {{ u }} < 0e0 then 1e0 else {{ r }}_e end / (1e0 + {{ r }}_e) as {{ t }}_y,
+        case when {{ u }} < 0e0 then {{ u }} else 0e0 end
+        - ({{ log1p(r ~ '_e') }}) as {{ t }}_log_x,
+        case when {{ u }} < 0e0 then 0e0 else -{{ u }} end
+        - ({{ log1p(r ~ '_e') }}) as {{ t }}_log_y
+    from {{ c }}_odds{{ step }}
 ),
 
 {{ incomplete_beta_steps(c ~ '_arguments' ~ step, t, a, b) }},
@@ -139,18 +140,27 @@
 {{ c }}_moves{{ step }} as (
     select
         *,
-        {{ r }}_miss / nullif({{ r }}_slope, 0e0) as {{ r }}_move,
-        1e0 - {{ r }}_miss / nullif({{ r }}_slope, 0e0) / 2e0
-        * ({{ a }} * {{ t }}_y - {{ b }} * {{ t }}_x - {{ r }}_slope) as {{ r }}_damping
+        {{ u }} - coalesce(
+            {{ r }}_miss / nullif({{ r }}_slope, 0e0) / case
+                when {{ r }}_miss / nullif({{ r }}_slope, 0e0)
+                    * ({{ a }} * {{ t }}_y - {{ b }} * {{ t }}_x - {{ r }}_slope) < 1e0
+                    then 1e0 - {{ r }}_miss / nullif({{ r }}_slope, 0e0) / 2e0
+                        * ({{ a }} * {{ t }}_y - {{ b }} * {{ t }}_x - {{ r }}_slope)
+                else 5e-1
+            end,
+            0e0
+        ) as {{ r }}_u
     from {{ c }}_misses{{ step }}
 ),
 
 {{ c }}_halley{{ step }} as (
     select
         *,
-        {{ r }}_u - coalesce(
-            {{ r }}_move / case when {{ r }}_damping > 5e-1 then {{ r }}_damping else 5e-1 end, 0e0
-        ) as {{ c }}_u{{ step }}
+        case
+            when {{ r }}_u > 6e2 then 6e2
+            when {{ r }}_u < -6e2 then -6e2
+            else {{ r }}_u
+        end as {{ c }}_u{{ step }}
     from {{ c }}_moves{{ step }}
 ),
 {%- endfor %}
@@ -161,23 +171,16 @@
             c ~ '_halley3',
             c ~ '_' ~ [
                 'a', 'b', 'p', 'mean_a', 'variance_a', 'skew_a', 'end_a', 'mean_b', 'variance_b',
-                'skew_b', 'end_b', 'z', 'is_low', 'log_end', 'u0', 'u1', 'u2', 'u3', 'r1_u', 'r1_e',
-                'r1_l', 'r1_miss', 'r1_slope', 'r1_move', 'r1_damping', 'r2_u', 'r2_e', 'r2_l',
-                'r2_miss', 'r2_slope', 'r2_move', 'r2_damping', 'r3_u', 'r3_e', 'r3_l', 'r3_miss',
-                'r3_slope', 'r3_move', 'r3_damping',
+                'skew_b', 'end_b', 'z', 'is_low', 'log_end', 'r0_u', 'u0', 'r1_e', 'r1_miss',
+                'r1_slope', 'r1_u', 'u1', 'r2_e', 'r2_miss', 'r2_slope', 'r2_u', 'u2', 'r3_e',
+                'r3_miss', 'r3_slope', 'r3_u', 'u3',
             ] | join(', ' ~ c ~ '_')
             ~ ', ' ~ incomplete_beta_columns(c ~ '_tail1')
             ~ ', ' ~ incomplete_beta_columns(c ~ '_tail2')
             ~ ', ' ~ incomplete_beta_columns(c ~ '_tail3')
         ) }},
-        case
-            when {{ c }}_u3 < 0e0
-                then exp(case when abs({{ c }}_u3) < 6e2 then {{ c }}_u3 else -6e2 end)
-                    / (1e0 + exp(case when abs({{ c }}_u3) < 6e2 then {{ c }}_u3 else -6e2 end))
-            when {{ c }}_u3 >= 0e0
-                then 1e0
-                    / (1e0 + exp(-case when abs({{ c }}_u3) < 6e2 then {{ c }}_u3 else 6e2 end))
-        end as {{ output }}
+        case when {{ c }}_u3 < 0e0 then exp({{ c }}_u3) else 1e0 end
+        / (1e0 + exp(-abs({{ c }}_u3))) as {{ output }}
     from {{ c }}_halley3
 )
 {%- endmacro %}

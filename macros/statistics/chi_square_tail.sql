@@ -8,13 +8,15 @@
    fraction, backwards, in the tail and 1 - P by its power series in the body (Press et al., 2007,
    section 6.2). Between: Temme's uniform expansion (1979; DLMF 8.12.7-12), its coefficients
    computed to 60 digits. The borders keep each below 1e-12.
-   One level of the fraction per CTE: a level names the previous one twice, so that no engine folds
-   the chain into one expression. #}
+
+   Thirteen levels per CTE, whose first names the level before twice, which keeps Spark from folding
+   the chain into one expression beyond its limit; one level per CTE would bring it near its hundred
+   rounds of analysis. The denominators of the fraction are at least 3 where it is used, elsewhere
+   null. #}
 {% macro chi_square_tail(
     relation, statistic, degrees_of_freedom, output, name, log_output=none
 ) -%}
 {%- set c = name ~ '_' ~ output -%}
-{%- set levels = 26 -%}
 {%- set temme_coefficients = [
     [
         '-3.3333333333333333e-1', '8.3333333333333333e-2', '-1.4814814814814815e-2',
@@ -97,26 +99,14 @@
             ) }}
             else {{ c }}_mu - ({{ log1p(c ~ '_mu') }})
         end as {{ c }}_d,
-        {{ levels }}e0 as {{ c }}_f{{ levels }},
-        1e0 as {{ c }}_s{{ levels }}
+        case
+            when {{ c }}_x = 0e0 then 'zero'
+            when {{ c }}_a >= 25e0 and abs({{ c }}_mu - 2.5e-1) <= 7.5e-1 then 'uniform'
+            when {{ c }}_x >= {{ c }}_a + 2.5e0 then 'fraction'
+            else 'series'
+        end as {{ c }}_method
     from {{ c }}_ratios
 ),
-
-{%- for step in range(levels) %}
-{%- set n = levels - step - 1 %}
-{%- set m = n + 1 %}
-
-{{ c }}_level_{{ n }} as (
-    select
-        *,
-        {{ c }}_x + {{ 2 * m - 1 }}e0 - {{ c }}_a
-        - {{ m }}e0 * ({{ m }}e0 - {{ c }}_a) / nullif({{ c }}_f{{ m }}, 0e0) as {{ c }}_f{{ n }},
-        1e0 + {{ c }}_x / ({{ c }}_a + {{ 2 * m - 1 }}e0) * (
-            1e0 + {{ c }}_s{{ m }} * {{ c }}_x / ({{ c }}_a + {{ 2 * m }}e0)
-        ) as {{ c }}_s{{ n }}
-    from {{ c ~ '_deviances' if loop.first else c ~ '_level_' ~ m }}
-),
-{%- endfor %}
 
 {{ c }}_factors as (
     select
@@ -134,14 +124,33 @@
         * sqrt(2e0 * abs({{ c }}_d)) as {{ c }}_eta,
         case when {{ c }}_mu < 0e0 then -1e0 else 1e0 end
         * sqrt(2e0 * abs({{ c }}_d) * {{ c }}_a) as {{ c }}_z,
-        case
-            when {{ c }}_x = 0e0 then 'zero'
-            when {{ c }}_a >= 25e0 and abs({{ c }}_mu - 2.5e-1) <= 7.5e-1 then 'uniform'
-            when {{ c }}_x >= {{ c }}_a + 2.5e0 then 'fraction'
-            else 'series'
-        end as {{ c }}_method
-    from {{ c }}_level_0
+        case when {{ c }}_method = 'fraction' then {{ c }}_x end as {{ c }}_u,
+        case when {{ c }}_method = 'series' then {{ c }}_x end as {{ c }}_v
+    from {{ c }}_deviances
 ),
+
+{%- for first in [13, 0] %}
+
+{{ c }}_levels_{{ first }} as (
+    select
+        *,
+        {%- for n in range(first, first + 13) %}
+        {{ c }}_u + {{ 2 * n + 1 }}e0 - {{ c }}_a - {{ n + 1 }}e0 * ({{ n + 1 }}e0 - {{ c }}_a) / (
+        {%- endfor %}
+        {%- if loop.first %}26e0{% else %}
+        case when {{ c }}_f13 > 0e0 then {{ c }}_f13 end
+        {%- endif %}
+        {{- ')' * 13 }} as {{ c }}_f{{ first }},
+        {%- for n in range(2 * first, 2 * first + 26) %}
+        1e0 + {{ c }}_v / ({{ c }}_a + {{ n + 1 }}e0) * (
+        {%- endfor %}
+        {%- if loop.first %}1e0{% else %}
+        case when {{ c }}_s13 > 0e0 then {{ c }}_s13 end
+        {%- endif %}
+        {{- ')' * 26 }} as {{ c }}_s{{ first }}
+    from {{ c ~ '_factors' if loop.first else c ~ '_levels_13' }}
+),
+{%- endfor %}
 
 {{ c }}_corrections as (
     select
@@ -153,7 +162,7 @@
             {%- endfor -%}
             {{ (') / ' ~ c ~ '_a') * (temme_coefficients | length - 1) }}
         end / sqrt(6.283185307179586e0 * {{ c }}_a) as {{ c }}_r
-    from {{ c }}_factors
+    from {{ c }}_levels_0
 ),
 
 {{ c }} as (
@@ -174,10 +183,9 @@
         {{ relation_without_columns(
             c,
             c ~ '_' ~ [
-                'x', 'a', 'mu', 'd', 'h', 'eta', 'z', 'method', 'r', 'q',
+                'x', 'a', 'mu', 'd', 'method', 'h', 'eta', 'z', 'u', 'v', 'f13', 's13', 'f0', 's0',
+                'r', 'q',
             ] | join(', ' ~ c ~ '_')
-            ~ ', ' ~ c ~ '_s' ~ range(levels + 1) | join(', ' ~ c ~ '_s')
-            ~ ', ' ~ c ~ '_f' ~ range(levels + 1) | join(', ' ~ c ~ '_f')
         ) }},
         {{ c }}_q as {{ output }}
         {%- if log_output is not none %},

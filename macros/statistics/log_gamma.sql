@@ -1,6 +1,6 @@
-{# ln(gamma(x)) for x from 1e-300 to 1e300, else null: Lanczos' series with Godfrey's coefficients (g = 607 / 128,
-   Press et al., 2007, section 6.1). Error within 1e-14 of the larger of 1 and the value.
-   The argument is repeated: pass a column. #}
+{# ln(gamma(x)) for x from 1e-300 to 1e300, else null: Lanczos' series, Godfrey's coefficients
+   (g = 607 / 128, Press et al., 2007, section 6.1). Error within 1e-14 of the larger of 1 and the
+   value. The argument is repeated: pass a column. #}
 {% macro log_gamma(x) -%}
     {%- set argument -%}
         (case when {{ x }} > 1e-300 and {{ x }} < 1e300 then {{ x }} end)

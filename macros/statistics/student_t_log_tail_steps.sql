@@ -1,6 +1,6 @@
 {# Building block of student_t_tail and student_t_quantile: CTEs that turn the columns `t` >= 0 and
-   `degrees_of_freedom` of `source` (doubles, or null) into <name>_log_tail, the logarithm of the
-   two-sided tail, <name>_tail and <name>_hazard, minus the slope of the log tail in t.
+   `degrees_of_freedom` of `source` (doubles, or null) into <name>_tail, the two-sided tail,
+   <name>_log_tail, its logarithm, and <name>_hazard, minus the slope of that logarithm in t.
    Leaves its intermediate columns, listed by student_t_log_tail_columns.
 
    The tail is the incomplete beta I_x(v / 2, 1 / 2) with x = v / (v + t^2). Its factor
@@ -9,13 +9,14 @@
    (1992, TOMS 708, BFRAC), backwards from a fixed level. Near the centre, where the fraction is
    slow: 1 - I_y(1 / 2, v / 2) by its power series (DLMF 8.17.8), which loses at most a factor of
    100 there. The border keeps both below 1e-13.
-   One level per CTE: a level names the previous one twice, so that no engine folds the chain into
-   one expression. #}
+
+   Ten levels per CTE, whose first names the level before twice, which keeps Spark from folding the
+   chain into one expression beyond its limit; one level per CTE would pass its hundred rounds of
+   analysis. Far out the n-th denominator of the fraction is above n, elsewhere it is null. #}
 {% macro student_t_log_tail_steps(source, name, t, degrees_of_freedom) -%}
 {%- set v = degrees_of_freedom -%}
 {%- set a = '(' ~ v ~ ' / 2e0)' -%}
 {%- set c = name -%}
-{%- set levels = 30 -%}
 {{ name }}_ratios as (
     select
         *,
@@ -27,7 +28,8 @@
         ({{ a }} + {{ i }}e0) / ({{ a }} + {{ i }}.5e0)
         {{- ' as ' ~ c ~ '_g,' if loop.last else ' *' }}
         {%- endfor %}
-        2e0 / {{ v }} as {{ c }}_q
+        2e0 / {{ v }} as {{ c }}_q,
+        {{ t }} * {{ t }} * ({{ v }} + 9e0) >= 6e0 * {{ v }} as {{ c }}_is_far
     from {{ source }}
 ),
 
@@ -38,28 +40,27 @@
         -- gamma(a + 1 / 2) / (gamma(a) * sqrt(pi)): the asymptotic series of the logarithm of the
         -- ratio (DLMF 5.11.13) ten steps up
         {{ c }}_g * sqrt({{ c }}_w) * 0.5641895835477563e0 * exp(
-            (-0.125e0 + (5.208333333333333e-3 + (-1.5625e-3 + (1.1858258928571428e-3
-                + (-1.6818576388888888e-3 + 3.834117542613636e-3
-                    / ({{ c }}_w * {{ c }}_w)) / ({{ c }}_w * {{ c }}_w))
-                / ({{ c }}_w * {{ c }}_w)) / ({{ c }}_w * {{ c }}_w))
-            / ({{ c }}_w * {{ c }}_w)) / {{ c }}_w
+            {{ polynomial('(1e0 / (' ~ c ~ '_w * ' ~ c ~ '_w))', [
+                '-0.125e0', '5.208333333333333e-3', '-1.5625e-3', '1.1858258928571428e-3',
+                '-1.6818576388888888e-3', '3.834117542613636e-3',
+            ]) }} / {{ c }}_w
         ) as {{ c }}_k,
-        1e0 + {{ c }}_x * ({{ t }} * {{ t }} - 1e0) / 2e0 as {{ c }}_c,
-        1e0 as {{ c }}_s{{ levels }},
-        {{ levels }}e0 as {{ c }}_f{{ levels }}
+        case
+            when {{ c }}_is_far then 1e0 + {{ c }}_x * ({{ t }} * {{ t }} - 1e0) / 2e0
+        end as {{ c }}_c,
+        case when not {{ c }}_is_far then {{ c }}_y end as {{ c }}_z
     from {{ name }}_ratios
 ),
 
-{%- for step in range(levels) %}
-{%- set n = levels - step - 1 %}
-{%- set m = n + 1 %}
-{%- set previous = name ~ '_factors' if loop.first else name ~ '_level_' ~ m %}
+{%- for first in [20, 10, 0] %}
 
-{{ name }}_level_{{ n }} as (
+{{ name }}_levels_{{ first }} as (
     select
         *,
-        1e0
-        + {{ c }}_s{{ m }} * {{ c }}_y * ({{ a }} + {{ n }}.5e0) / {{ m }}.5e0 as {{ c }}_s{{ n }},
+        {%- if loop.first %}
+        {{ c }}_k * sqrt({{ c }}_y) * exp(-{{ c }}_l) as {{ c }}_h,
+        {%- endif %}
+        {%- for n in range(first, first + 10) %}
         {%- if n == 0 %}
         {{ c }}_c / (1e0 + {{ c }}_q)
         {%- else %}
@@ -68,20 +69,23 @@
         / (1e0 + {{ 2 * n + 1 }}e0 * {{ c }}_q)
         {%- endif %}
         + (1e0 + {{ n }}e0 * {{ c }}_q) * (1e0 + {{ n + 0.5 }}e0 * {{ c }}_q)
-        * ({{ m }}e0 * ({{ 0.5 - m }}e0) * {{ c }}_x * {{ c }}_x)
-        / ((1e0 + {{ 2 * m - 1 }}e0 * {{ c }}_q) * (1e0 + {{ 2 * m - 1 }}e0 * {{ c }}_q))
-        / nullif({{ c }}_f{{ m }}, 0e0) as {{ c }}_f{{ n }}
-    from {{ previous }}
+        * ({{ n + 1 }}e0 * ({{ -0.5 - n }}e0) * {{ c }}_x * {{ c }}_x)
+        / ((1e0 + {{ 2 * n + 1 }}e0 * {{ c }}_q) * (1e0 + {{ 2 * n + 1 }}e0 * {{ c }}_q)) / (
+        {%- endfor %}
+        {%- if loop.first %}30e0{% else %}
+        case when {{ c }}_f{{ first + 10 }} > 0e0 then {{ c }}_f{{ first + 10 }} end
+        {%- endif %}
+        {{- ')' * 10 }} as {{ c }}_f{{ first }},
+        {%- for n in range(first, first + 10) %}
+        1e0 + {{ c }}_z * ({{ a }} + {{ n }}.5e0) / {{ n + 1 }}.5e0 * (
+        {%- endfor %}
+        {%- if loop.first %}1e0{% else %}
+        case when {{ c }}_s{{ first + 10 }} > 0e0 then {{ c }}_s{{ first + 10 }} end
+        {%- endif %}
+        {{- ')' * 10 }} as {{ c }}_s{{ first }}
+    from {{ name ~ '_factors' if loop.first else name ~ '_levels_' ~ (first + 10) }}
 ),
 {%- endfor %}
-
-{{ name }}_branches as (
-    select
-        *,
-        {{ t }} * {{ t }} * ({{ v }} + 9e0) >= 6e0 * {{ v }} as {{ c }}_is_far,
-        {{ c }}_k * sqrt({{ c }}_y) * exp(-{{ c }}_l) as {{ c }}_h
-    from {{ name }}_level_0
-),
 
 {{ name }} as (
     select
@@ -95,7 +99,6 @@
                 then ln(nullif({{ c }}_k, 0e0)) + ln(nullif({{ c }}_y, 0e0)) / 2e0 - {{ c }}_l
                     - ln(case when {{ c }}_f0 > 0e0 then {{ c }}_f0 end)
             else ln(case
-                when {{ c }}_is_far then 1e0
                 when 2e0 * {{ c }}_h * {{ c }}_s0 < 1e0 then 1e0 - 2e0 * {{ c }}_h * {{ c }}_s0
             end)
         end as {{ c }}_log_tail,
@@ -104,6 +107,6 @@
             when {{ c }}_is_far then {{ c }}_f0 / nullif({{ c }}_k * sqrt({{ c }}_y), 0e0)
             else exp(-{{ c }}_l) / nullif(1e0 - 2e0 * {{ c }}_h * {{ c }}_s0, 0e0)
         end as {{ c }}_hazard
-    from {{ name }}_branches
+    from {{ name }}_levels_0
 )
 {%- endmacro %}
