@@ -215,7 +215,10 @@ def explain(
     names = Preference.__dataclass_fields__
     rows = [Preference(**{name: each.get(name) for name in names}) for each in found["preferences"]]
     freshness = found["freshness"]
-    consent = ", ".join(f"{purpose}: {granted}" for purpose, granted in found["consent"].items())
+    consent = ", ".join(
+        f"{purpose}: {'granted' if granted else 'not granted'}"
+        for purpose, granted in found["consent"].items()
+    )
     _show(
         found,
         f"user {user_id}\nconsent   {consent}\nsegments  "

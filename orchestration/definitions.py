@@ -10,17 +10,15 @@ from orchestration.defs.lake import lake_asset
 from orchestration.defs.models import model_assets
 from orchestration.defs.serving import serving_assets
 from orchestration.defs.triggers import everything, failure_sensor, inbox_sensor, nightly
-from orchestration.lib.home import workspace_from
-from orchestration.lib.manifest import prepared_manifest
+from orchestration.lib.home import Workspace, workspace_from
+from orchestration.lib.manifest import prepared_manifest, with_attached_tests
 from orchestration.lib.translator import FolderTranslator
 from orchestration.resources.dbt import dbt_command
 
 
-@dg.definitions
-def defs() -> dg.Definitions:
-    """Read workspace and manifest, and put everything together."""
-    workspace = workspace_from(os.environ)
-    manifest = prepared_manifest(workspace)
+def definitions_of(workspace: Workspace) -> dg.Definitions:
+    """Put together what runs in a workspace."""
+    manifest = with_attached_tests(prepared_manifest(workspace))
     translator = FolderTranslator()
     return dg.Definitions(
         assets=[
@@ -33,3 +31,9 @@ def defs() -> dg.Definitions:
         sensors=[inbox_sensor(workspace), failure_sensor(manifest)],
         resources={"dbt": dbt_command(workspace)},
     )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Read the environment only when Dagster asks."""
+    return definitions_of(workspace_from(os.environ))

@@ -1,7 +1,5 @@
 """The lake: what ingest wrote, one asset per source table of the dbt project."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

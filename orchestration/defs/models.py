@@ -1,7 +1,5 @@
 """Every dbt model and seed as an asset, every dbt test as a check on its table."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,8 +7,9 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
 
 from orchestration.defs.policies import RETRY, WAREHOUSE_POOL
-from orchestration.lib.dbt_runner import close_connections, environment
+from orchestration.lib.dbt_runner import environment
 from orchestration.lib.home import Workspace
+from orchestration.lib.table_facts import TableFacts
 from orchestration.lib.translator import FolderTranslator
 from orchestration.resources.dbt import dbt_project
 
@@ -29,22 +28,32 @@ def model_assets(
         pool=WAREHOUSE_POOL,
     )
     def models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+        target = workspace.dbt_target / "dagster"
+        # a result left by an earlier run would pass for one of this run
+        (target / "run_results.json").unlink(missing_ok=True)
         with environment(workspace.environment()):
             invocation = dbt.cli(
-                ["build"],
-                context=context,
-                raise_on_error=False,
-                target_path=workspace.dbt_target / "dagster",
+                ["build"], context=context, raise_on_error=False, target_path=target
             )
-            try:
-                yield from invocation.stream().fetch_row_counts().fetch_column_metadata()
-            finally:
-                # counting rows leaves the warehouse file locked by this process
-                close_connections()
-        if not invocation.is_successful():
+            events = list(invocation.stream())
+        facts = TableFacts(
+            workspace.warehouse,
+            target / "compiled" / manifest["metadata"]["project_name"],
+            manifest,
+            translator.get_asset_key,
+        )
+        for event in events:
+            if isinstance(event, dg.Output):
+                unique_id = str(event.metadata["unique_id"].value)
+                yield event.with_metadata({**event.metadata, **facts.metadata(unique_id)})
+            else:
+                yield event
+        error = invocation.get_error()
+        if error is not None:
             raise dg.Failure(
-                description=str(invocation.get_error()),
-                allow_retries=not (invocation.target_path / "run_results.json").is_file(),
+                description=str(error),
+                # a test or a model that failed will fail again; dbt that never ran may run
+                allow_retries=not (target / "run_results.json").is_file(),
             )
 
     return models

@@ -3,8 +3,6 @@
 Both depend on tables whose checks block: a failed test stops the run before anything moves.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +24,7 @@ def serving_assets(
     """Return the sync and the publish."""
 
     def keys(unique_ids: list[str]) -> list[dg.AssetKey]:
-        return [translator.get_asset_spec(manifest, each, None).key for each in unique_ids]
+        return [translator.get_asset_key(manifest["nodes"][each]) for each in unique_ids]
 
     @dg.asset(
         deps=keys(hot_mart_ids(manifest)),

@@ -1,7 +1,5 @@
 """What starts a run, and what is said when one fails."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from typing import Any

@@ -44,6 +44,34 @@ def is_outdated(workspace: Workspace) -> bool:
     )
 
 
+def with_attached_tests(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the manifest with each test that reads several tables attached to one of them.
+
+    dagster-dbt makes such a test an observation unless its meta names a table; then nobody would
+    see on any table that its claim failed. The table is the one furthest down the lineage, whose
+    build the test has to wait for anyway.
+    """
+    depths: dict[str, int] = {}
+
+    def depth(unique_id: str) -> int:
+        if unique_id not in depths:
+            parents = manifest["parent_map"].get(unique_id, [])
+            depths[unique_id] = 1 + max((depth(parent) for parent in parents), default=0)
+        return depths[unique_id]
+
+    nodes = dict(manifest["nodes"])
+    for unique_id, node in manifest["nodes"].items():
+        if node["resource_type"] != "test" or node.get("attached_node"):
+            continue
+        tables = [each for each in node["depends_on"]["nodes"] if each in manifest["nodes"]]
+        if tables:
+            lowest = max(tables, key=lambda each: (depth(each), each))
+            meta = {**node["config"].get("meta", {})}
+            meta["dagster"] = {"ref": {"name": manifest["nodes"][lowest]["name"]}}
+            nodes[unique_id] = {**node, "config": {**node["config"], "meta": meta}}
+    return {**manifest, "nodes": nodes}
+
+
 def hot_mart_ids(manifest: Mapping[str, Any]) -> list[str]:
     """Return the models that are served: those with `config.meta.serving`."""
     return [

@@ -51,10 +51,11 @@ def ingested(report: IngestReport) -> str:
     loaded, repeated = len(report.batch_ids), len(report.files) - len(report.batch_ids)
     if not report.files:
         return "no files in the inbox: nothing to load"
-    parts = [
+    first = (
         f"{report.records_in:,} records in {loaded} file{'' if loaded == 1 else 's'}: "
         f"{report.well_formed:,} well-formed, {sum(report.rejected.values()):,} rejected"
-    ]
+    )
+    parts = [first]
     parts += [f"  {count:,} {reason}" for reason, count in report.rejected.items()]
     if repeated:
         parts.append(f"  {repeated} files were loaded before and are not loaded again")
@@ -169,15 +170,16 @@ def preferences(rows: Sequence[Preference]) -> RenderableType:
 
 def next_steps(found: Summary, workspace: Workspace) -> str:
     """Say what to open next."""
-    user = "USER" if found.user_id is None else found.user_id[:12] + "..."
+    command = ".venv/bin/attune"
     return (
         "\n[bold]Next[/]\n"
-        f"  attune explain {user}   why each value is served (a raw user id works too)\n"
-        "  attune ledger           what became of every input file\n"
-        "  make ui                 the asset graph, checks and runs\n"
-        f"  {escape(str(workspace.published))}   every mart in one file, for BI tools\n"
-        f"  {escape(str(workspace.declarations))}   experiments, metrics and preferences: edit, "
-        "then make run"
+        f"  {command} explain {found.user_id or 'USER'}\n"
+        "      what the assistant is told about this user, from the cache; raw user ids work too\n"
+        f"  {command} ledger\n      what became of every input file\n"
+        "  make ui\n      the asset graph, checks and runs in Dagster\n"
+        f"  {escape(str(workspace.published))}\n      every mart in one file, for BI tools\n"
+        f"  {escape(str(workspace.declarations))}\n"
+        "      experiments, metrics and preferences: edit, then make run"
     )
 
 
