@@ -48,7 +48,10 @@ DECLARATION_CHANGES = {
         "attribute,bin,lower,upper\n",
         "attribute,bin,lower,upper\ntask.kind,any,0,1\n",
     ),
-    "experiments/experiments.csv": ("concise-answers,user,control,2026-03-02", "concise-answers,user,control,2026-03-03"),
+    "experiments/experiments.csv": (
+        "concise-answers,user,control,2026-03-02",
+        "concise-answers,user,control,2026-03-03",
+    ),
 }
 
 
@@ -89,7 +92,9 @@ def control_record(rng: random.Random, users: list[str], anonymous: list[str]) -
         "attributes": [
             {
                 "key": key,
-                "value": {"boolValue": value} if isinstance(value, bool) else {"stringValue": value},
+                "value": {"boolValue": value}
+                if isinstance(value, bool)
+                else {"stringValue": value},
             }
             for key, value in attributes.items()
         ],
@@ -136,9 +141,7 @@ def files_of_case(rng: random.Random, folder: Path, seed: int) -> list[tuple[str
     cuts = sorted(rng.sample(range(1, len(lines)), min(count, len(lines) - 1)))
     return [
         (f"part-{number}.jsonl", b"\n".join(lines[start:end]) + b"\n")
-        for number, (start, end) in enumerate(
-            zip([0, *cuts], [*cuts, len(lines)], strict=True)
-        )
+        for number, (start, end) in enumerate(zip([0, *cuts], [*cuts, len(lines)], strict=True))
     ]
 
 
@@ -211,9 +214,7 @@ def same(left: Any, right: Any) -> bool:
 
 def same_json(left: Any, right: Any) -> bool:
     if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(
-            same_json(left[key], right[key]) for key in left
-        )
+        return left.keys() == right.keys() and all(same_json(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(same_json, left, right))
     return same(left, right)
@@ -270,6 +271,4 @@ def change_declaration(rng: random.Random, declarations: Path) -> None:
     before, after = DECLARATION_CHANGES[name]
     path = declarations / name
     text = path.read_text()
-    path.write_text(
-        text.replace(after, before) if after in text else text.replace(before, after)
-    )
+    path.write_text(text.replace(after, before) if after in text else text.replace(before, after))

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -48,7 +48,9 @@ metrics:
 """
 
 
-def by_metricflow(workspace: WorkspaceUnderTest, metrics: list[str], out: Path) -> dict[str, Any]:
+def by_metricflow(
+    workspace: WorkspaceUnderTest, metrics: list[str], out: Path
+) -> dict[tuple[str, str], float]:
     """Query metrics by day with MetricFlow: (metric, date) -> value, missing values left out."""
     environment = {
         **os.environ,

@@ -63,7 +63,8 @@ def built(
 
 @pytest.fixture(scope="module")
 def expected(shared_dir: Path) -> dict[str, Any]:
-    return json.loads((shared_dir / "real" / "EXPECTED.json").read_text())
+    numbers: dict[str, Any] = json.loads((shared_dir / "real" / "EXPECTED.json").read_text())
+    return numbers
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 {%- set event_aliases = attribute_aliases('event') %}
 {%- set common %}
         event_id,
-        {{ canonical_event_name(event_aliases, 'event_name') }} as event_name,
         cast(occurred_at as timestamp) as occurred_at,
         cast(observed_at as timestamp) as observed_at,
         cast(event_date as date) as event_date,
@@ -36,6 +35,7 @@ batches as (
 renamed_log_records as (
     select
         {{- common }},
+        {{ canonical_event_name(event_aliases, 'event_name') }} as event_name,
         event_number,
         concat(
             substr(batch_id, 1, 16), '/', line_number, '/', record_number, '/',
@@ -54,10 +54,9 @@ renamed_log_records as (
 
 renamed_spans as (
     select
-        {{- common | replace(
-            canonical_event_name(event_aliases, 'event_name'),
-            "coalesce('gen_ai.' || nullif(attributes['gen_ai.operation.name'], ''), 'span')"
-        ) }},
+        {{- common }},
+        coalesce('gen_ai.' || nullif(attributes['gen_ai.operation.name'], ''), 'span')
+            as event_name,
         cast(null as bigint) as event_number,
         concat(substr(batch_id, 1, 16), '/', line_number, '/', record_number, '/span') as record_key,
         'span' as record_kind,
