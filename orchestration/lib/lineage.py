@@ -49,7 +49,7 @@ def column_lineage(
             table_expression.set("catalog", None)
         qualified = qualify(
             parsed,
-            schema=schema,
+            schema=dict[str, object](schema),
             dialect=dialect,
             validate_qualify_columns=False,
             identify=False,
@@ -60,7 +60,14 @@ def column_lineage(
     if root is None:
         return {}
     resolved: dict[tuple[int, str], set[SourceColumn]] = {}
-    return {name.lower(): _sources(root, name, resolved) for name in root.expression.named_selects}
+    return {name.lower(): _sources(root, name, resolved) for name in _query(root).named_selects}
+
+
+def _query(scope: Scope) -> exp.Query:
+    expression = scope.expression
+    if not isinstance(expression, exp.Query):
+        raise TypeError(f"a scope of a query holds a {type(expression).__name__}")
+    return expression
 
 
 def _sources(
@@ -73,20 +80,20 @@ def _sources(
     found: set[SourceColumn] = set()
     resolved[key] = found
     if scope.set_operation_scopes:
-        names = [each.lower() for each in scope.expression.named_selects]
+        names = [each.lower() for each in _query(scope).named_selects]
         position = names.index(name.lower())
         for branch in scope.set_operation_scopes:
-            branch_names = branch.expression.named_selects
+            branch_names = _query(branch).named_selects
             if position < len(branch_names):
                 found |= _sources(branch, branch_names[position], resolved)
         return found
-    for projection in scope.expression.selects:
+    for projection in _query(scope).selects:
         if projection.alias_or_name.lower() != name.lower():
             continue
         for column in projection.find_all(exp.Column):
             source = scope.sources.get(column.table)
             if isinstance(source, Scope):
-                if column.name.lower() in {n.lower() for n in source.expression.named_selects}:
+                if column.name.lower() in {n.lower() for n in _query(source).named_selects}:
                     found |= _sources(source, column.name, resolved)
             elif isinstance(source, exp.Table):
                 found.add(SourceColumn(f"{source.db}.{source.name}".lower(), column.name.lower()))

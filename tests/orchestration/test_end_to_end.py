@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 import urllib.error
 import urllib.request
@@ -23,7 +24,7 @@ from playwright.sync_api import expect, sync_playwright
 from orchestration.lib import dagster_ui, steps
 from orchestration.lib.dbt_runner import environment
 from orchestration.lib.failed_checks import failed_checks
-from orchestration.lib.manifest import hot_mart_ids, prepared_manifest
+from orchestration.lib.manifest import prepared_manifest
 from tests.workspaces import ManifestCache, WorkspaceUnderTest, make_workspace
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def run_everything(under_test: WorkspaceUnderTest) -> Run:
             under_test,
             result.run_id,
             result.success,
-            result.all_events,
+            list(result.all_events),
             [str(check) for check in checks],
         )
 
@@ -133,37 +134,60 @@ def test_cache_and_published_file_hold_what_the_warehouse_holds(finished: Run) -
     assert row == (counted[0]["rows"],)
 
 
+TINY_PROJECT = {
+    "dbt_project.yml": """
+        name: tiny
+        profile: attune
+        models: {+materialized: table}
+    """,
+    "models/_tiny.yml": """
+        sources:
+          - name: lake
+            tables: [{name: batches}]
+        models:
+          - name: hot_things
+            config:
+              schema: serving
+              meta: {serving: {key_columns: [thing], payload: payload, max_age_hours: 1}}
+            columns:
+              - name: thing
+                data_tests:
+                  - accepted_values:
+                      name: things_are_small
+                      arguments: {values: [small]}
+    """,
+    "models/hot_things.sql": """
+        -- depends_on: {{ source('lake', 'batches') }}
+        select 'large' as thing, '{}' as payload, md5('{}') as content_hash
+    """,
+}
+
+
 def test_a_failing_check_stops_sync_and_publish(tmp_path: Path, project_dir: Path) -> None:
-    """A copy of the project gets a test that finds a row; nothing may leave the warehouse."""
-    copy = tmp_path / "project"
-    copy.mkdir()
-    for name in ("models", "macros", "seeds", "tests/dbt"):
-        shutil.copytree(project_dir / name, copy / name)
-    for name in ("dbt_project.yml", "profiles.yml"):
-        shutil.copy(project_dir / name, copy / name)
-    hot = prepared_hot_mart(copy, tmp_path)
-    (copy / "tests" / "dbt" / "nothing_is_served.sql").write_text(
-        f"-- Fails if anything is served.\nselect * from {{{{ ref('{hot}') }}}}\n"
+    tiny = tmp_path / "tiny"
+    for name, content in TINY_PROJECT.items():
+        path = tiny / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(content))
+    shutil.copy(project_dir / "profiles.yml", tiny)
+    under_test = make_workspace(
+        tmp_path / "gated",
+        tiny,
+        ManifestCache(),
+        declarations=project_dir / "seeds" / "declarations",
     )
-    under_test = make_workspace(tmp_path / "gated", copy, ManifestCache())
-    under_test.simulate(users=20, days=2)
     found = run_everything(under_test)
     assert not found.success
-    assert any("nothing_is_served" in check for check in found.failed), found.failed
+    assert found.failed == [
+        "serving/hot_things: things_are_small (error) failed; its claim stands in models/_tiny.yml"
+    ]
     materialized = {
         event.asset_key.path[-1]
         for event in found.events
         if event.is_step_materialization and event.asset_key is not None
     }
-    assert not {"serving_cache", "published_file"} & materialized
+    assert materialized == {"batches", "hot_things"}
     assert not under_test.workspace.published.exists()
-
-
-def prepared_hot_mart(project: Path, scratch: Path) -> str:
-    """Return the name of one hot mart of a project."""
-    workspace = make_workspace(scratch / "names", project, ManifestCache()).workspace
-    manifest = prepared_manifest(workspace)
-    return str(manifest["nodes"][min(hot_mart_ids(manifest))]["name"])
 
 
 @pytest.fixture
@@ -238,6 +262,12 @@ def test_the_web_ui_shows_the_asset_graph_and_the_finished_run(
     expect(page.get_by_text(finished.run_id[:8]).first).to_be_visible(timeout=60_000)
     expect(page.get_by_text("Success").first).to_be_visible()
     page.screenshot(path=tmp_path / "runs.png")
+    manifest = prepared_manifest(finished.under_test.workspace)
+    checks = [
+        node["name"]
+        for node in manifest["nodes"].values()
+        if str(node.get("attached_node")).endswith(".fct_events")
+    ]
     page.goto("/assets/marts/fct_events?view=checks")
-    expect(page.get_by_text("fct_events").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(checks[0]).first).to_be_visible(timeout=60_000)
     page.screenshot(path=tmp_path / "asset.png")
