@@ -1,4 +1,4 @@
--- Fails if a row names an experiment, a dimension, an event or a decision point that is not declared.
+-- Fails if a row names an experiment, a dimension or a decision point that is not declared.
 {%- set references = [
     ['experiments/experiment_variants.csv', 'experiment_variants', 'variant', 'experiment_name',
         'experiments', 'experiment_name'],
@@ -8,8 +8,6 @@
         'preference_dimensions', 'dimension'],
     ['preferences/preference_signals.csv', 'preference_signals', 'signal_name', 'dimension',
         'preference_dimensions', 'dimension'],
-    ['preferences/preference_signals.csv', 'preference_signals', 'signal_name', 'event_name',
-        'tracking_plan', 'event_name'],
     ['preferences/target_policies.csv', 'target_policies', 'policy_name', 'decision_point',
         'decision_points', 'decision_point'],
 ] %}
