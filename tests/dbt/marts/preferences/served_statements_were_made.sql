@@ -21,6 +21,7 @@ left join stated
     on
         served.user_id = stated.user_id
         and served.dimension = stated.dimension
-        and served.context = stated.context
+        -- what is set for all contexts holds in each
+        and stated.context in (served.context, 'all')
         and served.value = stated.value
 where stated.user_id is null
