@@ -88,7 +88,8 @@
             when {{ c }}_r0_u > 6e2 then 6e2
             when {{ c }}_r0_u < -6e2 then -6e2
             else {{ c }}_r0_u
-        end as {{ c }}_u0
+        end as {{ c }}_u0,
+        exp(-case when abs({{ c }}_r0_u) < 6e2 then abs({{ c }}_r0_u) else 6e2 end) as {{ c }}_e0
     from {{ c }}_start
 ),
 
@@ -96,61 +97,49 @@
 {%- set u = c ~ '_u' ~ (step - 1) %}
 {%- set t = c ~ '_tail' ~ step %}
 {%- set r = c ~ '_r' ~ step %}
-
-{{ c }}_odds{{ step }} as (
-    select
-        *,
-        exp(-abs({{ u }})) as {{ r }}_e
-    from {{ c }}_halley{{ step - 1 }}
-),
+{%- set e = c ~ '_e' ~ (step - 1) %}
+{%- set smaller -%}
+    case
+        when {{ c }}_p < 5e-1
+            then case when {{ t }}_lower > 1e-300 then {{ t }}_lower else 1e-300 end
+        else case when {{ t }}_upper > 1e-300 then {{ t }}_upper else 1e-300 end
+    end
+{%- endset %}
+{%- set miss -%}
+    ln({{ smaller }} / case when {{ c }}_p < 5e-1 then {{ c }}_p else 1e0 - {{ c }}_p end)
+{%- endset %}
+{%- set slope -%}
+    (case when {{ c }}_p < 5e-1 then 1e0 else -1e0 end * {{ t }}_density / {{ smaller }})
+{%- endset %}
+{%- set bend = a ~ ' * ' ~ t ~ '_y - ' ~ b ~ ' * ' ~ t ~ '_x - ' ~ slope %}
 
 {{ c }}_arguments{{ step }} as (
     select
         *,
-        case when {{ u }} < 0e0 then {{ r }}_e else 1e0 end / (1e0 + {{ r }}_e) as {{ t }}_x,
-        case when {{ u }} < 0e0 then 1e0 else {{ r }}_e end / (1e0 + {{ r }}_e) as {{ t }}_y,
+        case when {{ u }} < 0e0 then {{ e }} else 1e0 end / (1e0 + {{ e }}) as {{ t }}_x,
+        case when {{ u }} < 0e0 then 1e0 else {{ e }} end / (1e0 + {{ e }}) as {{ t }}_y,
         case when {{ u }} < 0e0 then {{ u }} else 0e0 end
-        - ({{ log1p(r ~ '_e') }}) as {{ t }}_log_x,
+        - ({{ log1p(e) }}) as {{ t }}_log_x,
         case when {{ u }} < 0e0 then 0e0 else -{{ u }} end
-        - ({{ log1p(r ~ '_e') }}) as {{ t }}_log_y
-    from {{ c }}_odds{{ step }}
+        - ({{ log1p(e) }}) as {{ t }}_log_y
+    from {{ c }}_halley{{ step - 1 }}
 ),
 
 {{ incomplete_beta_steps(c ~ '_arguments' ~ step, t, a, b) }},
 
-{{ c }}_misses{{ step }} as (
-    select
-        *,
-        case
-            when {{ c }}_p < 5e-1
-                then ln(case when {{ t }}_lower > 1e-300 then {{ t }}_lower else 1e-300 end)
-                    - ln({{ c }}_p)
-            else ln(case when {{ t }}_upper > 1e-300 then {{ t }}_upper else 1e-300 end)
-                - ln(1e0 - {{ c }}_p)
-        end as {{ r }}_miss,
-        case
-            when {{ c }}_p < 5e-1 then {{ t }}_density
-                / case when {{ t }}_lower > 1e-300 then {{ t }}_lower else 1e-300 end
-            else -{{ t }}_density
-                / case when {{ t }}_upper > 1e-300 then {{ t }}_upper else 1e-300 end
-        end as {{ r }}_slope
-    from {{ t }}
-),
-
 {{ c }}_moves{{ step }} as (
     select
         *,
+        -- Halley: miss / slope, divided by 1 - miss / slope / 2 * bend where that is not too small
         {{ u }} - coalesce(
-            {{ r }}_miss / nullif({{ r }}_slope, 0e0) / case
-                when {{ r }}_miss / nullif({{ r }}_slope, 0e0)
-                    * ({{ a }} * {{ t }}_y - {{ b }} * {{ t }}_x - {{ r }}_slope) < 1e0
-                    then 1e0 - {{ r }}_miss / nullif({{ r }}_slope, 0e0) / 2e0
-                        * ({{ a }} * {{ t }}_y - {{ b }} * {{ t }}_x - {{ r }}_slope)
+            {{ miss }} / nullif({{ slope }}, 0e0) / case
+                when {{ miss }} / nullif({{ slope }}, 0e0) * ({{ bend }}) < 1e0
+                    then 1e0 - {{ miss }} / nullif({{ slope }}, 0e0) / 2e0 * ({{ bend }})
                 else 5e-1
             end,
             0e0
         ) as {{ r }}_u
-    from {{ c }}_misses{{ step }}
+    from {{ t }}
 ),
 
 {{ c }}_halley{{ step }} as (
@@ -160,7 +149,8 @@
             when {{ r }}_u > 6e2 then 6e2
             when {{ r }}_u < -6e2 then -6e2
             else {{ r }}_u
-        end as {{ c }}_u{{ step }}
+        end as {{ c }}_u{{ step }},
+        exp(-case when abs({{ r }}_u) < 6e2 then abs({{ r }}_u) else 6e2 end) as {{ c }}_e{{ step }}
     from {{ c }}_moves{{ step }}
 ),
 {%- endfor %}
@@ -171,16 +161,15 @@
             c ~ '_halley3',
             c ~ '_' ~ [
                 'a', 'b', 'p', 'mean_a', 'variance_a', 'skew_a', 'end_a', 'mean_b', 'variance_b',
-                'skew_b', 'end_b', 'z', 'is_low', 'log_end', 'r0_u', 'u0', 'r1_e', 'r1_miss',
-                'r1_slope', 'r1_u', 'u1', 'r2_e', 'r2_miss', 'r2_slope', 'r2_u', 'u2', 'r3_e',
-                'r3_miss', 'r3_slope', 'r3_u', 'u3',
+                'skew_b', 'end_b', 'z', 'is_low', 'log_end', 'r0_u', 'u0', 'e0', 'r1_u', 'u1', 'e1',
+                'r2_u', 'u2', 'e2', 'r3_u', 'u3', 'e3',
             ] | join(', ' ~ c ~ '_')
             ~ ', ' ~ incomplete_beta_columns(c ~ '_tail1')
             ~ ', ' ~ incomplete_beta_columns(c ~ '_tail2')
             ~ ', ' ~ incomplete_beta_columns(c ~ '_tail3')
         ) }},
-        case when {{ c }}_u3 < 0e0 then exp({{ c }}_u3) else 1e0 end
-        / (1e0 + exp(-abs({{ c }}_u3))) as {{ output }}
+        case when {{ c }}_u3 < 0e0 then {{ c }}_e3 when {{ c }}_u3 >= 0e0 then 1e0 end
+        / (1e0 + {{ c }}_e3) as {{ output }}
     from {{ c }}_halley3
 )
 {%- endmacro %}

@@ -81,7 +81,14 @@
 {{ c }}_ratios as (
     select
         *,
-        ({{ c }}_x - {{ c }}_a) / {{ c }}_a as {{ c }}_mu
+        ({{ c }}_x - {{ c }}_a) / {{ c }}_a as {{ c }}_mu,
+        case
+            when {{ c }}_x = 0e0 then 'zero'
+            when {{ c }}_a >= 25e0 and abs({{ c }}_x - 1.25e0 * {{ c }}_a) <= 7.5e-1 * {{ c }}_a
+                then 'uniform'
+            when {{ c }}_x >= {{ c }}_a + 2.5e0 then 'fraction'
+            else 'series'
+        end as {{ c }}_method
     from {{ c }}_parameters
 ),
 
@@ -99,18 +106,17 @@
             ) }}
             else {{ c }}_mu - ({{ log1p(c ~ '_mu') }})
         end as {{ c }}_d,
-        case
-            when {{ c }}_x = 0e0 then 'zero'
-            when {{ c }}_a >= 25e0 and abs({{ c }}_mu - 2.5e-1) <= 7.5e-1 then 'uniform'
-            when {{ c }}_x >= {{ c }}_a + 2.5e0 then 'fraction'
-            else 'series'
-        end as {{ c }}_method
+        case when {{ c }}_method = 'fraction' then {{ c }}_x end as {{ c }}_u,
+        case when {{ c }}_method = 'series' then {{ c }}_x end as {{ c }}_v
     from {{ c }}_ratios
 ),
 
-{{ c }}_factors as (
+{%- for first in [13, 0] %}
+
+{{ c }}_levels_{{ first }} as (
     select
         *,
+        {%- if loop.first %}
         -- ln(x^a * exp(-x) / gamma(a)); by Stirling's series where the parts cancel
         case
             when {{ c }}_a < 25e0
@@ -124,16 +130,15 @@
         * sqrt(2e0 * abs({{ c }}_d)) as {{ c }}_eta,
         case when {{ c }}_mu < 0e0 then -1e0 else 1e0 end
         * sqrt(2e0 * abs({{ c }}_d) * {{ c }}_a) as {{ c }}_z,
-        case when {{ c }}_method = 'fraction' then {{ c }}_x end as {{ c }}_u,
-        case when {{ c }}_method = 'series' then {{ c }}_x end as {{ c }}_v
-    from {{ c }}_deviances
-),
-
-{%- for first in [13, 0] %}
-
-{{ c }}_levels_{{ first }} as (
-    select
-        *,
+        {%- else %}
+        case when {{ c }}_method = 'uniform' then
+            {%- for coefficients in temme_coefficients %}
+            {{ polynomial(c ~ '_eta', coefficients) }}
+            {%- if not loop.last %} + ({% endif -%}
+            {%- endfor -%}
+            {{ (') / ' ~ c ~ '_a') * (temme_coefficients | length - 1) }}
+        end / sqrt(6.283185307179586e0 * {{ c }}_a) as {{ c }}_r,
+        {%- endif %}
         {%- for n in range(first, first + 13) %}
         {{ c }}_u + {{ 2 * n + 1 }}e0 - {{ c }}_a - {{ n + 1 }}e0 * ({{ n + 1 }}e0 - {{ c }}_a) / (
         {%- endfor %}
@@ -148,22 +153,9 @@
         case when {{ c }}_s13 > 0e0 then {{ c }}_s13 end
         {%- endif %}
         {{- ')' * 26 }} as {{ c }}_s{{ first }}
-    from {{ c ~ '_factors' if loop.first else c ~ '_levels_13' }}
+    from {{ c ~ '_deviances' if loop.first else c ~ '_levels_13' }}
 ),
 {%- endfor %}
-
-{{ c }}_corrections as (
-    select
-        *,
-        case when {{ c }}_method = 'uniform' then
-            {%- for coefficients in temme_coefficients %}
-            {{ polynomial(c ~ '_eta', coefficients) }}
-            {%- if not loop.last %} + ({% endif -%}
-            {%- endfor -%}
-            {{ (') / ' ~ c ~ '_a') * (temme_coefficients | length - 1) }}
-        end / sqrt(6.283185307179586e0 * {{ c }}_a) as {{ c }}_r
-    from {{ c }}_levels_0
-),
 
 {{ c }} as (
     select
@@ -175,7 +167,7 @@
             when 'uniform' then {{ normal_tail(c ~ '_z') }}
                 + exp(-{{ c }}_a * {{ c }}_d) * {{ c }}_r
         end as {{ c }}_q
-    from {{ c }}_corrections
+    from {{ c }}_levels_0
 ),
 
 {{ name }} as (

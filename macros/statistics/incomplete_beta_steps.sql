@@ -18,6 +18,9 @@
 {%- set c = name -%}
 {%- set a = alpha -%}
 {%- set b = beta -%}
+{%- set d -%}
+    ({{ c }}_x * ({{ b }} + 10e0) - {{ c }}_y * ({{ a }} + 10e0))
+{%- endset -%}
 {#- abscissas and weights of Gauss and Legendre on [0, 1] (DLMF 3.5.15) -#}
 {%- set nodes = [
     ('3.4357004074525376e-3', '8.8070035695760592e-3'),
@@ -41,15 +44,9 @@
     ('9.819859636389569e-1', '2.0300714900193471e-2'),
     ('9.9656429959254746e-1', '8.8070035695760592e-3'),
 ] -%}
-{{ name }}_modes as (
+{{ name }}_scales as (
     select
         *,
-        {{ c }}_x * ({{ b }} + 10e0) - {{ c }}_y * ({{ a }} + 10e0) as {{ c }}_d,
-        ({{ c }}_x * ({{ b }} + 10e0) - {{ c }}_y * ({{ a }} + 10e0))
-        / ({{ a }} + 10e0) as {{ c }}_da,
-        ({{ c }}_y * ({{ a }} + 10e0) - {{ c }}_x * ({{ b }} + 10e0))
-        / ({{ b }} + 10e0) as {{ c }}_db,
-        ({{ a }} + {{ b }} + 20e0) * {{ c }}_x * {{ c }}_y as {{ c }}_bend,
         {%- for j in range(10) %}
         ({{ a }} + {{ j }}e0) / ({{ a }} + {{ b }} + {{ 2 * j }}e0)
         * ({{ b }} + {{ j }}e0) / ({{ a }} + {{ b }} + {{ 2 * j + 1 }}e0)
@@ -63,22 +60,17 @@
         * (({{ a }} + {{ b }} + {{ 2 * j + 1 }}e0) / ({{ b }} + {{ j }}e0)) * (
         {%- endif %}
         {%- endfor %}
-        {{ ')' * 9 }} as {{ c }}_s
-    from {{ source }}
-),
-
-{{ name }}_scales as (
-    select
-        *,
+        {{ ')' * 9 }} as {{ c }}_s,
+        {{ d }} > 0e0 as {{ c }}_is_above,
         ({{ a }} + 10e0) * case
-            when {{ c }}_da < -5e-1
+            when {{ d }} / ({{ a }} + 10e0) < -5e-1
                 then {{ c }}_log_x + ln(({{ a }} + {{ b }} + 20e0) / ({{ a }} + 10e0))
-            else {{ log1p(c ~ '_da') }}
+            else {{ log1p('(' ~ d ~ ' / (' ~ a ~ ' + 10e0))') }}
         end
         + ({{ b }} + 10e0) * case
-            when {{ c }}_db < -5e-1
+            when -{{ d }} / ({{ b }} + 10e0) < -5e-1
                 then {{ c }}_log_y + ln(({{ a }} + {{ b }} + 20e0) / ({{ b }} + 10e0))
-            else {{ log1p(c ~ '_db') }}
+            else {{ log1p('(-' ~ d ~ ' / (' ~ b ~ ' + 10e0))') }}
         end
         + ln(
             ({{ a }} + 10e0) * (({{ b }} + 10e0) / ({{ a }} + {{ b }} + 20e0)) / 6.283185307179586e0
@@ -86,10 +78,12 @@
         + {{ stirling_remainder('(' ~ a ~ ' + ' ~ b ~ ' + 20e0)') }}
         - {{ stirling_remainder('(' ~ a ~ ' + 10e0)') }}
         - {{ stirling_remainder('(' ~ b ~ ' + 10e0)') }} as {{ c }}_h,
-        case when {{ c }}_d > 0e0 then {{ b }} + 10e0 else {{ a }} + 10e0 end as {{ c }}_p,
-        case when {{ c }}_d > 0e0 then {{ c }}_y else {{ c }}_x end as {{ c }}_v,
-        90e0 / (abs({{ c }}_d) + sqrt({{ c }}_d * {{ c }}_d + 90e0 * {{ c }}_bend)) as {{ c }}_w
-    from {{ name }}_modes
+        case when {{ d }} > 0e0 then {{ b }} + 10e0 else {{ a }} + 10e0 end as {{ c }}_p,
+        case when {{ d }} > 0e0 then {{ c }}_y else {{ c }}_x end as {{ c }}_v,
+        90e0 / (abs{{ d }} + sqrt(
+            {{ d }} * {{ d }} + 90e0 * ({{ a }} + {{ b }} + 20e0) * {{ c }}_x * {{ c }}_y
+        )) as {{ c }}_w
+    from {{ source }}
 ),
 
 {{ name }}_sides as (
@@ -112,9 +106,9 @@
 {{ name }} as (
     select
         *,
-        case when {{ c }}_d > 0e0 then 1e0 - {{ c }}_side else {{ c }}_side end
+        case when {{ c }}_is_above then 1e0 - {{ c }}_side else {{ c }}_side end
         + {{ c }}_density * {{ c }}_s as {{ c }}_lower,
-        case when {{ c }}_d > 0e0 then {{ c }}_side else 1e0 - {{ c }}_side end
+        case when {{ c }}_is_above then {{ c }}_side else 1e0 - {{ c }}_side end
         - {{ c }}_density * {{ c }}_s as {{ c }}_upper
     from {{ name }}_sides
 )

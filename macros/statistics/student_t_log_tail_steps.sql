@@ -10,49 +10,45 @@
    slow: 1 - I_y(1 / 2, v / 2) by its power series (DLMF 8.17.8), which loses at most a factor of
    100 there. The border keeps both below 1e-13.
 
-   Ten levels per CTE, whose first names the level before twice, which keeps Spark from folding the
-   chain into one expression beyond its limit; one level per CTE would pass its hundred rounds of
-   analysis. Far out the n-th denominator of the fraction is above n, elsewhere it is null. #}
+   Fifteen levels per CTE, whose first names the level before twice, which keeps Spark from folding
+   the chain into one expression beyond its limit; one level per CTE would pass its hundred rounds
+   of analysis. Far out the n-th denominator of the fraction is above n, elsewhere it is null. #}
 {% macro student_t_log_tail_steps(source, name, t, degrees_of_freedom) -%}
 {%- set v = degrees_of_freedom -%}
 {%- set a = '(' ~ v ~ ' / 2e0)' -%}
 {%- set c = name -%}
-{{ name }}_ratios as (
-    select
-        *,
-        {{ t }} * {{ t }} / {{ v }} as {{ c }}_u,
-        {{ v }} / ({{ v }} + {{ t }} * {{ t }}) as {{ c }}_x,
-        {{ t }} * {{ t }} / ({{ v }} + {{ t }} * {{ t }}) as {{ c }}_y,
-        {{ a }} + 10e0 as {{ c }}_w,
-        {%- for i in range(10) %}
-        ({{ a }} + {{ i }}e0) / ({{ a }} + {{ i }}.5e0)
-        {{- ' as ' ~ c ~ '_g,' if loop.last else ' *' }}
-        {%- endfor %}
-        2e0 / {{ v }} as {{ c }}_q,
-        {{ t }} * {{ t }} * ({{ v }} + 9e0) >= 6e0 * {{ v }} as {{ c }}_is_far
-    from {{ source }}
-),
-
+{%- set w = '(' ~ v ~ ' / 2e0 + 10e0)' -%}
+{%- set is_far = '(' ~ t ~ ' * ' ~ t ~ ' * (' ~ v ~ ' + 9e0) >= 6e0 * ' ~ v ~ ')' -%}
 {{ name }}_factors as (
     select
         *,
-        {{ a }} * ({{ log1p(c ~ '_u') }}) as {{ c }}_l,
+        {{ v }} / ({{ v }} + {{ t }} * {{ t }}) as {{ c }}_x,
+        {{ t }} * {{ t }} / ({{ v }} + {{ t }} * {{ t }}) as {{ c }}_y,
+        2e0 / {{ v }} as {{ c }}_q,
+        {{ a }} * ({{ log1p('(' ~ t ~ ' * ' ~ t ~ ' / ' ~ v ~ ')') }}) as {{ c }}_l,
         -- gamma(a + 1 / 2) / (gamma(a) * sqrt(pi)): the asymptotic series of the logarithm of the
         -- ratio (DLMF 5.11.13) ten steps up
-        {{ c }}_g * sqrt({{ c }}_w) * 0.5641895835477563e0 * exp(
-            {{ polynomial('(1e0 / (' ~ c ~ '_w * ' ~ c ~ '_w))', [
+        {%- for i in range(10) %}
+        ({{ a }} + {{ i }}e0) / ({{ a }} + {{ i }}.5e0) *
+        {%- endfor %}
+        sqrt{{ w }} * 0.5641895835477563e0 * exp(
+            {{ polynomial('(1e0 / (' ~ w ~ ' * ' ~ w ~ '))', [
                 '-0.125e0', '5.208333333333333e-3', '-1.5625e-3', '1.1858258928571428e-3',
                 '-1.6818576388888888e-3', '3.834117542613636e-3',
-            ]) }} / {{ c }}_w
+            ]) }} / {{ w }}
         ) as {{ c }}_k,
+        {{ is_far }} as {{ c }}_is_far,
         case
-            when {{ c }}_is_far then 1e0 + {{ c }}_x * ({{ t }} * {{ t }} - 1e0) / 2e0
+            when {{ is_far }}
+                then 1e0 + {{ v }} / ({{ v }} + {{ t }} * {{ t }}) * ({{ t }} * {{ t }} - 1e0) / 2e0
         end as {{ c }}_c,
-        case when not {{ c }}_is_far then {{ c }}_y end as {{ c }}_z
-    from {{ name }}_ratios
+        case
+            when not {{ is_far }} then {{ t }} * {{ t }} / ({{ v }} + {{ t }} * {{ t }})
+        end as {{ c }}_z
+    from {{ source }}
 ),
 
-{%- for first in [20, 10, 0] %}
+{%- for first in [15, 0] %}
 
 {{ name }}_levels_{{ first }} as (
     select
@@ -60,7 +56,7 @@
         {%- if loop.first %}
         {{ c }}_k * sqrt({{ c }}_y) * exp(-{{ c }}_l) as {{ c }}_h,
         {%- endif %}
-        {%- for n in range(first, first + 10) %}
+        {%- for n in range(first, first + 15) %}
         {%- if n == 0 %}
         {{ c }}_c / (1e0 + {{ c }}_q)
         {%- else %}
@@ -73,17 +69,17 @@
         / ((1e0 + {{ 2 * n + 1 }}e0 * {{ c }}_q) * (1e0 + {{ 2 * n + 1 }}e0 * {{ c }}_q)) / (
         {%- endfor %}
         {%- if loop.first %}30e0{% else %}
-        case when {{ c }}_f{{ first + 10 }} > 0e0 then {{ c }}_f{{ first + 10 }} end
+        case when {{ c }}_f15 > 0e0 then {{ c }}_f15 end
         {%- endif %}
-        {{- ')' * 10 }} as {{ c }}_f{{ first }},
-        {%- for n in range(first, first + 10) %}
+        {{- ')' * 15 }} as {{ c }}_f{{ first }},
+        {%- for n in range(first, first + 15) %}
         1e0 + {{ c }}_z * ({{ a }} + {{ n }}.5e0) / {{ n + 1 }}.5e0 * (
         {%- endfor %}
         {%- if loop.first %}1e0{% else %}
-        case when {{ c }}_s{{ first + 10 }} > 0e0 then {{ c }}_s{{ first + 10 }} end
+        case when {{ c }}_s15 > 0e0 then {{ c }}_s15 end
         {%- endif %}
-        {{- ')' * 10 }} as {{ c }}_s{{ first }}
-    from {{ name ~ '_factors' if loop.first else name ~ '_levels_' ~ (first + 10) }}
+        {{- ')' * 15 }} as {{ c }}_s{{ first }}
+    from {{ name ~ '_factors' if loop.first else name ~ '_levels_15' }}
 ),
 {%- endfor %}
 

@@ -29,7 +29,7 @@
         *,
         case when {{ c }}_v < 2.1e0 then 2.1e0 else {{ c }}_v end as {{ c }}_n,
         1e0 / (case when {{ c }}_v < 2.1e0 then 2.1e0 else {{ c }}_v end - 5e-1) as {{ c }}_a,
-        {{ c }}_p / 2e0 as {{ c }}_half
+        {{ normal_quantile(c ~ '_p / 2e0') }} as {{ c }}_z
     from {{ c }}_parameters
 ),
 
@@ -39,8 +39,7 @@
         48e0 / ({{ c }}_a * {{ c }}_a) as {{ c }}_b,
         (
             (20700e0 * {{ c }}_a * {{ c }}_a * {{ c }}_a / 48e0 - 98e0) * {{ c }}_a - 16e0
-        ) * {{ c }}_a + 96.36e0 as {{ c }}_c,
-        {{ normal_quantile(c ~ '_half') }} as {{ c }}_z
+        ) * {{ c }}_a + 96.36e0 as {{ c }}_c
     from {{ c }}_hill
 ),
 
@@ -128,29 +127,24 @@
 
 {{ student_t_log_tail_steps(source, tail, before, c ~ '_v') }},
 
-{{ c }}_newton{{ step }}_slope as (
-    select
-        *,
-        -{{ before }} * {{ tail }}_hazard as {{ c }}_slope{{ step }},
-        {{ tail }}_log_tail - ln({{ c }}_p) as {{ c }}_miss{{ step }},
-        1e0 + {{ before }} * (
-            {{ tail }}_hazard
-            - ({{ c }}_v + 1e0) * {{ before }} / ({{ c }}_v + {{ before }} * {{ before }})
-        ) as {{ c }}_bend{{ step }}
-    from {{ tail }}
-),
-
 {{ c }}_newton{{ step }} as (
     select
         *,
         case
             when {{ before }} = 0e0 then 0e0
-            when {{ before }} < 1e150 then {{ before }} * exp(-{{ c }}_miss{{ step }} / nullif(
-                {{ c }}_slope{{ step }} - {{ c }}_miss{{ step }} * {{ c }}_bend{{ step }} / 2e0,
-                0e0
-            ))
+            -- miss / (slope - miss * bend / 2), the slope being -t times the hazard
+            when {{ before }} < 1e150 then {{ before }} * exp(({{ tail }}_log_tail - ln({{ c }}_p))
+                / nullif(
+                    {{ before }} * {{ tail }}_hazard
+                    + ({{ tail }}_log_tail - ln({{ c }}_p)) / 2e0 * (
+                        1e0 + {{ before }} * ({{ tail }}_hazard
+                            - ({{ c }}_v + 1e0) * {{ before }}
+                            / ({{ c }}_v + {{ before }} * {{ before }}))
+                    ),
+                    0e0
+                ))
         end as {{ c }}_t{{ step }}
-    from {{ c }}_newton{{ step }}_slope
+    from {{ tail }}
 ),
 {%- endfor %}
 
@@ -159,8 +153,8 @@
         {{ relation_without_columns(
             c ~ '_newton2',
             c ~ '_' ~ [
-                'p', 'v', 'n', 'a', 'half', 'b', 'c', 'z', 'd', 'y', 'e', 'centre', 'far', 'angle',
-                't0', 't1', 't2', 'slope1', 'miss1', 'bend1', 'slope2', 'miss2', 'bend2',
+                'p', 'v', 'n', 'a', 'z', 'b', 'c', 'd', 'y', 'e', 'centre', 'far', 'angle',
+                't0', 't1', 't2',
             ] | join(', ' ~ c ~ '_')
             ~ ', ' ~ student_t_log_tail_columns(c ~ '_tail1')
             ~ ', ' ~ student_t_log_tail_columns(c ~ '_tail2')
