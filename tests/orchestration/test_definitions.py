@@ -1,9 +1,9 @@
 """The code location: everything the project declares is an asset or a check of it."""
 
-from __future__ import annotations
-
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -17,9 +17,6 @@ from orchestration.lib.manifest import (
     with_attached_tests,
 )
 from tests.workspaces import ManifestCache, WorkspaceUnderTest, make_workspace
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 pytestmark = pytest.mark.xdist_group("dagster")
 
@@ -175,14 +172,15 @@ def test_the_schedule_runs_nightly_in_utc(definitions: dg.Definitions) -> None:
 def test_a_failed_check_is_named_with_its_table_and_file() -> None:
     test = {"resource_type": "test", "name": "ids_are_unique", "original_file_path": "a/b.yml"}
 
-    @dg.asset(check_specs=[dg.AssetCheckSpec("ids_are_unique", asset="orders", blocking=True)])
-    def orders() -> dg.MaterializeResult[Any]:
-        return dg.MaterializeResult(
-            check_results=[dg.AssetCheckResult(check_name="ids_are_unique", passed=False)]
-        )
+    @dg.asset
+    def orders() -> None: ...
+
+    @dg.asset_check(asset=orders, blocking=True)
+    def ids_are_unique() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=False)
 
     with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize([orders], instance=instance, raise_on_error=False)
+        result = dg.materialize([orders, ids_are_unique], instance=instance, raise_on_error=False)
         assert not result.success
         checks = failed_checks(instance, result.run_id, {"nodes": {"test.ids": test}})
     assert checks == [FailedCheck("orders", "ids_are_unique", "error", "a/b.yml")]
@@ -195,14 +193,23 @@ def test_a_failure_without_a_failed_check_says_so() -> None:
     assert "no check failed" in failure_message("0123456789", "a step failed", [])
 
 
-def test_the_manifest_is_made_again_when_the_project_changes(
-    small: WorkspaceUnderTest, manifest: Mapping[str, Any]
-) -> None:
-    assert manifest["metadata"]["project_name"] == "attune"
-    assert not is_outdated(small.workspace)
-    (small.workspace.manifest).unlink()
-    assert is_outdated(small.workspace)
-    assert prepared_manifest(small.workspace)["nodes"].keys() == manifest["nodes"].keys()
+def test_a_manifest_older_than_what_it_describes_is_outdated(tmp_path: Path) -> None:
+    model = tmp_path / "models" / "a.sql"
+    model.parent.mkdir()
+    model.write_text("select 1 as one")
+    found = make_workspace(tmp_path / "w", tmp_path, ManifestCache(), declarations=tmp_path / "w")
+    workspace = found.workspace
+    assert is_outdated(workspace), "there is none"
+    workspace.dbt_target.mkdir()
+    workspace.manifest.write_text("{}")
+    later = workspace.manifest.stat().st_mtime + 60
+    os.utime(workspace.manifest, (later, later))
+    assert not is_outdated(workspace)
+    os.utime(model, (later + 1, later + 1))
+    assert is_outdated(workspace), "a model changed"
+    os.utime(model, (later - 1, later - 1))
+    os.utime(model.parent, (later + 1, later + 1))
+    assert is_outdated(workspace), "a model was added or deleted"
 
 
 def test_definitions_stay_a_table_of_contents(project_dir: Path) -> None:

@@ -170,6 +170,7 @@ def test_a_failing_check_stops_sync_and_publish(tmp_path: Path, project_dir: Pat
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(textwrap.dedent(content))
     shutil.copy(project_dir / "profiles.yml", tiny)
+    shutil.copytree(project_dir / "macros" / "naming", tiny / "macros")
     under_test = make_workspace(
         tmp_path / "gated",
         tiny,
