@@ -92,7 +92,8 @@ lock: $(VENV)/.stamp-dev ## resolve both locks again from pyproject.toml (needs 
 
 .PHONY: clean
 clean: ## remove .venv, the workspace and what the tools left
-	rm -rf $(VENV) .attune target logs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find .attune -mindepth 1 -maxdepth 1 ! -name .gitkeep -exec rm -rf {} +
+	rm -rf $(VENV) target logs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A changed lock makes the environment anew; a changed pyproject.toml only registers the package again.
