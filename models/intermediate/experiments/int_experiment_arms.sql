@@ -9,8 +9,8 @@ moments as (
 centred as (
     select
         moments.*,
-        numerator_shift + numerator_sum / units as numerator_mean,
-        denominator_shift + denominator_sum / units as denominator_mean,
+        numerator_total / units as numerator_mean,
+        denominator_total / units as denominator_mean,
         (numerator_square_sum - numerator_sum * numerator_sum / units)
         / nullif(units - 1e0, 0e0) as numerator_variance,
         (denominator_square_sum - denominator_sum * denominator_sum / units)
@@ -28,6 +28,26 @@ valued as (
             else numerator_mean
         end as value
     from centred
+),
+
+-- what is left of terms that cancel is noise, not variance: arms without any have exactly none
+residuals as (
+    select
+        valued.*,
+        case
+            when kind = 'ratio'
+                then numerator_variance - 2e0 * value * covariance
+                    + value * value * denominator_variance
+            else numerator_variance
+        end as residual_variance,
+        case
+            when kind = 'ratio'
+                then (
+                    numerator_square_sum + value * value * denominator_square_sum
+                ) / units
+            else numerator_square_sum / units
+        end as scale
+    from valued
 )
 
 select
@@ -40,12 +60,10 @@ select
     units,
     value,
     case
+        when residual_variance is null then null
+        when residual_variance <= 1e-13 * scale then 0e0
         when kind = 'ratio'
-            then (
-                numerator_variance
-                - 2e0 * value * covariance
-                + value * value * denominator_variance
-            ) / nullif(denominator_mean * denominator_mean, 0e0) / units
-        else numerator_variance / units
+            then residual_variance / nullif(denominator_mean * denominator_mean, 0e0) / units
+        else residual_variance / units
     end as value_variance
-from valued
+from residuals

@@ -29,8 +29,8 @@ shifted as (
         unit_values.variant,
         unit_segments.segment_name,
         unit_segments.segment_value,
-        shifts.numerator_shift,
-        shifts.denominator_shift,
+        unit_values.numerator as raw_numerator,
+        unit_values.denominator as raw_denominator,
         unit_values.numerator - shifts.numerator_shift as numerator,
         unit_values.denominator - shifts.denominator_shift as denominator
     from unit_values
@@ -52,8 +52,8 @@ select
     segment_name,
     segment_value,
     count(*) as units,
-    max(numerator_shift) as numerator_shift,
-    max(denominator_shift) as denominator_shift,
+    sum(raw_numerator) as numerator_total,
+    sum(raw_denominator) as denominator_total,
     sum(numerator) as numerator_sum,
     sum(denominator) as denominator_sum,
     sum(numerator * numerator) as numerator_square_sum,
