@@ -3,11 +3,11 @@
     {%- if data_type == 'double' -%}
         case
             when lower({{ expression }}) in ('nan', 'infinity', '-infinity', 'inf', '-inf') then null
-            else try_cast({{ expression }} as double)
+            else {{ try_cast_text(expression, 'double') }}
         end
     {%- elif data_type == 'string' -%}
         {{ expression }}
     {%- else -%}
-        try_cast({{ expression }} as {{ data_type }})
+        {{ try_cast_text(expression, data_type) }}
     {%- endif -%}
 {%- endmacro %}

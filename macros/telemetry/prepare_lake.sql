@@ -35,8 +35,13 @@
 {%- endmacro %}
 
 {% macro spark__lake_view(table_name) -%}
-    {%- set columns = lake_columns(table_name) -%}
+    {#- Ingest keeps at least an empty file in each folder. Spark reads times without a zone as a type
+        of their own, which the sessions' zone, UTC, turns into the usual one. -#}
     create or replace view lake.{{ table_name }} as
-    select {{ columns | join(', ') }}
-    from parquet.`{{ lake_path(table_name) }}`
+    select
+        {%- for name, data_type in lake_columns(table_name).items() %}
+            {{ 'cast(' ~ name ~ ' as ' ~ data_type ~ ') as ' ~ name
+                if data_type in ['timestamp', 'date'] else name }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from parquet.`{{ lake_path(table_name) | replace('`', '``') }}`
 {%- endmacro %}

@@ -70,8 +70,10 @@ attribute_findings as (
             when value is null then 'missing'
             when data_type = 'double' and lower(value) = 'nan' then 'not_a_number'
             when data_type = 'string' and value_type is not null then 'wrong_type'
-            when data_type = 'integer' and try_cast(value as bigint) is null then 'wrong_type'
-            when data_type = 'double' and try_cast(value as double) is null then 'wrong_type'
+            when data_type = 'integer' and {{ try_cast_text('value', 'bigint') }} is null
+                then 'wrong_type'
+            when data_type = 'double' and {{ try_cast_text('value', 'double') }} is null
+                then 'wrong_type'
             when data_type = 'boolean' and value not in ('true', 'false') then 'wrong_type'
             else 'as_declared'
         end as finding
