@@ -127,45 +127,31 @@ def experiment(report: ExperimentReport) -> RenderableType:
         f"{escape(report.reason)}"
     )
     confidence = {f"{1 - metric.alpha:.0%}" for metric in report.metrics}
-    table = _table(
-        "metric",
-        "role",
-        "against control",
-        "control",
-        "effect",
-        f"{' / '.join(sorted(confidence))} interval",
-        "says",
-    )
-    for metric in report.metrics:
-        table.add_row(
-            escape(metric.metric_name),
-            metric.role,
-            escape(metric.treatment),
-            number(metric.control_value),
-            effect(metric),
-            interval(metric.lower, metric.upper),
-            _coloured(metric.direction) if metric.status == "ok" else escape(metric.status),
-        )
-    return Group(heading, table)
+    parts: list[RenderableType] = [heading]
+    for treatment in dict.fromkeys(metric.treatment for metric in report.metrics):
+        table = _table(f"  {treatment}", "effect", f"{' / '.join(sorted(confidence))} interval", "")
+        for metric in report.metrics:
+            if metric.treatment == treatment:
+                table.add_row(
+                    f"  {escape(metric.metric_name)}",
+                    effect(metric),
+                    interval(metric.lower, metric.upper),
+                    _coloured(metric.direction) if metric.status == "ok" else escape(metric.status),
+                )
+        parts.append(table)
+    return Group(*parts)
 
 
 def preferences(rows: Sequence[Preference]) -> RenderableType:
-    """Show a user's preferences, each with its reason."""
-    table = _table("dimension", "when", "value", "kind", "score (90%)", "signals", "why")
+    """Show a user's preferences, each with its reason below it."""
+    lines = []
     for row in rows:
-        score = "" if row.score is None else f"{row.score:.2f}"
-        if row.score_lower is not None and row.score_upper is not None:
-            score += f" ({row.score_lower:.2f} to {row.score_upper:.2f})"
-        table.add_row(
-            escape(row.dimension),
-            "always" if row.context == "all" else escape(row.context),
-            escape(row.value),
-            _coloured(row.kind),
-            score,
-            str(row.evidence_count),
-            escape(row.reason),
+        context = "" if row.context == "all" else f" where {row.context}"
+        lines.append(
+            f"  {escape(row.dimension)}{escape(context)}: [bold]{escape(row.value)}[/] "
+            f"({_coloured(row.kind)})\n      [dim]{escape(row.reason)}[/]"
         )
-    return table
+    return "\n".join(lines)
 
 
 def next_steps(found: Summary, workspace: Workspace) -> str:
@@ -183,17 +169,11 @@ def next_steps(found: Summary, workspace: Workspace) -> str:
     )
 
 
-def number(value: float | None) -> str:
-    """Write a number with four significant digits."""
-    return "" if value is None else f"{value:,.4g}"
-
-
 def effect(metric: MetricResult) -> str:
-    """Write an effect, with its share of control where there is one."""
-    if metric.effect is None:
-        return ""
-    relative = "" if metric.relative_effect is None else f" ({metric.relative_effect:+.1%})"
-    return f"{metric.effect:+,.4g}{relative}"
+    """Write an effect as a share of control, or as it is where control is zero or unknown."""
+    if metric.relative_effect is not None:
+        return f"{metric.relative_effect:+.1%}"
+    return "" if metric.effect is None else f"{metric.effect:+,.4g}"
 
 
 def interval(lower: float | None, upper: float | None) -> str:
