@@ -1,7 +1,8 @@
-{#- The instant that the build speaks of: declared, or that of the newest load. -#}
+{#- The instant that the build speaks of: declared, or that of the newest load. An aggregate, so that
+    a declared instant too is one row, whatever was loaded. -#}
 select
     {%- if declared_as_of() %}
-        {{ declared_as_of() }} as as_of
+        coalesce({{ declared_as_of() }}, max(batches.loaded_at)) as as_of
     {%- else %}
         max(batches.loaded_at) as as_of
     {%- endif %}
