@@ -17,6 +17,11 @@ plan as (
     select * from {{ ref('stg_declarations__tracking_plan') }}
 ),
 
+aliases as (
+    select * from {{ ref('stg_declarations__attribute_aliases') }}
+    where kind = 'attribute'
+),
+
 -- a row for event '*' declares an attribute of any event
 declared_events as (
     select distinct event_name
@@ -31,10 +36,25 @@ records as (
         on all_records.record_key = survivors.record_key
 ),
 
-attributes as (
+emitted as (
     {{ exploded_attributes(
         'records', ['record_key', 'event_date', 'batch_id', 'event_name', 'attribute_types']
     ) }}
+),
+
+-- an attribute counts under its canonical name, whatever its emitter calls it
+attributes as (
+    select
+        emitted.record_key,
+        emitted.event_date,
+        emitted.batch_id,
+        emitted.event_name,
+        emitted.value,
+        emitted.attribute_types[emitted.attribute] as value_type,
+        coalesce(aliases.canonical_name, emitted.attribute) as attribute
+    from emitted
+    left join aliases
+        on emitted.attribute = aliases.alias
 ),
 
 typed as (
@@ -44,7 +64,7 @@ typed as (
         attributes.event_name,
         attributes.attribute,
         attributes.value,
-        attributes.attribute_types[attributes.attribute] as value_type,
+        attributes.value_type,
         coalesce(plan.data_type, common.data_type) as data_type,
         plan.attribute is not null or common.attribute is not null as is_declared,
         plan.attribute is null and common.attribute is not null as is_common
@@ -110,6 +130,14 @@ record_findings as (
         > {{ var('late_after_days') }} * 86400
 ),
 
+present as (
+    select distinct
+        record_key,
+        attribute
+    from attributes
+    where nullif(value, '') is not null
+),
+
 required as (
     select
         records.event_date,
@@ -122,7 +150,11 @@ required as (
         on
             records.event_name = plan.event_name
             and plan.is_required
-    where nullif(records.attributes[plan.attribute], '') is null
+    left join present
+        on
+            records.record_key = present.record_key
+            and plan.attribute = present.attribute
+    where present.record_key is null
 ),
 
 findings as (

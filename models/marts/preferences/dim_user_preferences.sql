@@ -88,8 +88,11 @@ chosen as (
         inferred.prior_strength,
         coalesce(inferred.evidence_count, 0) as evidence_count,
         inferred.last_signal_at,
-        personalizable.user_id is not null as is_personalizable
+        personalizable.user_id is not null as is_personalizable,
+        users.is_excluded
     from surfaces
+    inner join users
+        on surfaces.user_id = users.user_id
     inner join dimensions
         on surfaces.dimension = dimensions.dimension
     left join personalizable
@@ -147,6 +150,7 @@ select
                 {{ decimal_text('score_lower', 3) }}, ' to ',
                 {{ decimal_text('score_upper', 3) }}, ').'
             )
+        when is_excluded then 'Default: a declaration leaves this user out.'
         when not is_personalizable then 'Default: no consent to personalization is in force.'
         when evidence_count = 0 then 'Default: nothing is known yet.'
         else concat(

@@ -1,0 +1,6 @@
+{{ declared('attribute_aliases', {
+    'kind': ['string'],
+    'canonical_name': ['string'],
+    'alias': ['string'],
+    'source': ['string'],
+}) }}
