@@ -15,6 +15,11 @@ export ATTUNE_HOME
 # dbt, sqlfluff and Dagster find each other's commands by name
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# Spark's Java, wherever it is; looked for anew by each recipe, because the tests may install it
+JAVA_HOME ?= $(patsubst %/bin/java,%,$(firstword $(shell readlink -f "$$(command -v java)" 2>/dev/null; \
+	ls -d /usr/lib/jvm/*/bin/java 2>/dev/null)))
+export JAVA_HOME
+
 # the checks' own workspace: the user's is not touched
 TEST_DIR := target/test
 TEST_HOME := $(TEST_DIR)/home
@@ -79,7 +84,7 @@ lint-sql: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## sqlfluff with the dbt tem
 
 .PHONY: build-empty
 build-empty: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## dbt build (unit and data tests) on an empty workspace
-	@rm -rf $(TEST_HOME)
+	@rm -rf $(TEST_HOME) && mkdir -p $(TEST_HOME)
 	$(call step,dbt build on an empty workspace,ATTUNE_HOME=$(TEST_HOME) dbt --quiet build --profiles-dir .)
 
 .PHONY: test-machine
