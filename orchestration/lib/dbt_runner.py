@@ -78,6 +78,17 @@ class _Follower:
         self.on_progress(NodeProgress(self.done, max(self.total, self.done), name))
 
 
+@dataclass(slots=True)
+class _ErrorCollector:
+    """Keeps what dbt logs as an error: its exception may name only the kind of failure."""
+
+    messages: list[str] = field(default_factory=list)
+
+    def __call__(self, event: Any) -> None:
+        if event.info.level == "error" and event.info.name != "MainEncounteredError":
+            self.messages.append(_one_paragraph(event.info.msg))
+
+
 def run_dbt(
     workspace: Workspace,
     arguments: Sequence[str],
@@ -98,7 +109,10 @@ def run_dbt(
     """
     from dbt.cli.main import dbtRunner
 
-    callbacks = [_Follower(on_progress)] if on_progress else []
+    errors = _ErrorCollector()
+    callbacks: list[Callable[[Any], None]] = [errors]
+    if on_progress:
+        callbacks.append(_Follower(on_progress))
     workspace.make_folders()
     options = [
         "--project-dir",
@@ -120,8 +134,9 @@ def run_dbt(
         finally:
             close_connections()
     if result.exception is not None:
+        reasons = [_one_paragraph(str(result.exception)), *errors.messages]
         raise BuildError(
-            f"dbt {arguments[0]} could not run: {_one_paragraph(str(result.exception))}",
+            f"dbt {arguments[0]} could not run: {' '.join(dict.fromkeys(reasons))}",
             where=str(workspace.project_dir),
             next_step=f"correct what it names; dbt's log is {workspace.dbt_logs / 'dbt.log'}",
         )

@@ -66,10 +66,10 @@ select
     surface as context,
     value,
     count(*) as evidence_count,
-    sum(weight) as raw_trials,
-    sum(weight * outcome) as raw_successes,
-    sum(weight * decay) as trials,
-    sum(weight * outcome * decay) as successes,
+    {{ exact_sum('weight') }} as raw_trials,
+    {{ exact_sum('weight * outcome') }} as raw_successes,
+    {{ exact_sum('weight * decay') }} as trials,
+    {{ exact_sum('weight * outcome * decay') }} as successes,
     max(occurred_at) as last_signal_at
 from in_contexts
 group by user_id, dimension, surface, value

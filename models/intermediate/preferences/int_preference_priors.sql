@@ -12,10 +12,10 @@ totals as (
         context,
         value,
         count(*) as user_count,
-        sum(raw_trials) as trials,
-        sum(raw_successes) as successes,
-        sum(raw_trials * raw_trials) as trials_square_sum,
-        sum(raw_successes * raw_successes / nullif(raw_trials, 0e0)) as weighted_square_sum
+        {{ exact_sum('raw_trials') }} as trials,
+        {{ exact_sum('raw_successes') }} as successes,
+        {{ exact_sum('raw_trials * raw_trials') }} as trials_square_sum,
+        {{ exact_sum('raw_successes * raw_successes / nullif(raw_trials, 0e0)') }} as weighted_square_sum
     from evidence
     where raw_trials > 0e0
     group by dimension, context, value

@@ -25,7 +25,7 @@ best_scores as (
         user_id,
         dimension,
         context,
-        -- ties go to the value with more evidence, then to the first by name
+        -- ties go to the value with more evidence, then to the last by name
         max_by(value, concat(
             lpad(cast(cast(round(score * 1e12) as bigint) as string), 15, '0'), '|',
             lpad(cast(evidence_count as string), 12, '0'), '|', value
