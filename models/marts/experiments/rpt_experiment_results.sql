@@ -16,19 +16,33 @@ metrics as (
     select * from {{ ref('int_metrics_declared') }}
 ),
 
+units as (
+    select * from {{ ref('int_experiment_units') }}
+),
+
+windows as (
+    select * from {{ ref('int_experiment_windows') }}
+),
+
 moments as (
     select * from {{ ref('int_experiment_moments') }}
 ),
 
-arms as (
-    select * from {{ ref('int_experiment_arms') }}
+caps as (
+    select * from {{ ref('int_experiment_caps') }}
+),
+
+judged as (
+    select * from {{ ref('int_experiment_adjusted') }}
+    where is_final
 ),
 
 as_of as (
     select * from {{ ref('int_as_of') }}
 ),
 
-segments as (
+-- every declared comparison has a row, whether or not anybody was exposed
+cells as (
     select distinct
         experiment_name,
         metric_name,
@@ -47,23 +61,18 @@ segments as (
 comparisons as (
     select
         experiments.experiment_name,
+        experiments.control_variant,
+        experiments.inference,
+        experiments.alpha,
+        experiments.ended_at,
         experiment_metrics.metric_name,
         experiment_metrics.role as metric_role,
+        experiment_metrics.minimum_effect,
+        variants.variant as treatment_variant,
         metrics.kind,
         metrics.better,
-        experiments.control_variant,
-        variants.variant as treatment_variant,
-        segments.segment_name,
-        segments.segment_value,
-        experiments.alpha,
-        coalesce(controls.units, 0) as control_units,
-        coalesce(treatments.units, 0) as treatment_units,
-        controls.value as control_value,
-        treatments.value as treatment_value,
-        controls.value_variance as control_variance,
-        treatments.value_variance as treatment_variance,
-        treatments.value - controls.value as absolute_effect,
-        controls.value_variance + treatments.value_variance as effect_variance
+        cells.segment_name,
+        cells.segment_value
     from experiments
     inner join experiment_metrics
         on experiments.experiment_name = experiment_metrics.experiment_name
@@ -71,110 +80,109 @@ comparisons as (
         on
             experiments.experiment_name = variants.experiment_name
             and experiments.control_variant != variants.variant
-    inner join segments
+    inner join cells
         on
-            experiment_metrics.experiment_name = segments.experiment_name
-            and experiment_metrics.metric_name = segments.metric_name
+            experiment_metrics.experiment_name = cells.experiment_name
+            and experiment_metrics.metric_name = cells.metric_name
     left join metrics
         on experiment_metrics.metric_name = metrics.metric_name
-    left join arms as controls
-        on
-            segments.experiment_name = controls.experiment_name
-            and segments.metric_name = controls.metric_name
-            and segments.segment_name = controls.segment_name
-            and segments.segment_value = controls.segment_value
-            and experiments.control_variant = controls.variant
-    left join arms as treatments
-        on
-            segments.experiment_name = treatments.experiment_name
-            and segments.metric_name = treatments.metric_name
-            and segments.segment_name = treatments.segment_name
-            and segments.segment_value = treatments.segment_value
-            and variants.variant = treatments.variant
 ),
 
--- Welch (1947): unequal variances, degrees of freedom after Satterthwaite
-judged as (
+set_apart as (
+    select
+        experiment_name,
+        count(case when role = 'several_variants' then 1 end) as several_variants_units,
+        count(case when role = 'excluded_unit' then 1 end) as excluded_units
+    from units
+    group by experiment_name
+),
+
+immature as (
+    select
+        experiment_name,
+        metric_name,
+        count(*) as immature_units
+    from windows
+    where not is_mature
+    group by experiment_name, metric_name
+),
+
+counted as (
     select
         comparisons.*,
-        case
-            when kind is null then 'metric_not_for_scorecards'
-            when kind not in ('mean', 'proportion', 'retention', 'ratio') then 'kind_not_supported'
-            when control_units = 0 or treatment_units = 0 then 'missing_arm'
-            when control_units < 2 or treatment_units < 2 then 'one_unit'
-            when control_value is null or treatment_value is null then 'zero_denominator'
-            when not effect_variance > 0e0 then 'zero_variance'
-            else 'ok'
-        end as status
+        coalesce(controls.units, 0) as control_units,
+        coalesce(treatments.units, 0) as treatment_units
     from comparisons
-),
-
-welch as (
-    select
-        judged.*,
-        case when status = 'ok' then sqrt(effect_variance) end as absolute_std_error,
-        case
-            when status = 'ok'
-                then effect_variance * effect_variance / (
-                    control_variance * control_variance / (control_units - 1e0)
-                    + treatment_variance * treatment_variance / (treatment_units - 1e0)
-                )
-        end as degrees_of_freedom
-    from judged
-),
-
-statistics as (
-    select
-        welch.*,
-        absolute_effect / nullif(absolute_std_error, 0e0) as t_statistic
-    from welch
-),
-
-{{ student_t_tail(
-    'statistics', 't_statistic', 'degrees_of_freedom', output='p_value', name='tails'
-) }},
-
-{{ student_t_quantile(
-    'tails', 'alpha', 'degrees_of_freedom', output='critical_value', name='quantiles'
-) }}
+    left join moments as controls
+        on
+            comparisons.experiment_name = controls.experiment_name
+            and comparisons.metric_name = controls.metric_name
+            and comparisons.segment_name = controls.segment_name
+            and comparisons.segment_value = controls.segment_value
+            and comparisons.control_variant = controls.variant
+    left join moments as treatments
+        on
+            comparisons.experiment_name = treatments.experiment_name
+            and comparisons.metric_name = treatments.metric_name
+            and comparisons.segment_name = treatments.segment_name
+            and comparisons.segment_value = treatments.segment_value
+            and comparisons.treatment_variant = treatments.variant
+)
 
 select
-    experiment_name,
-    metric_name,
-    metric_role,
-    control_variant,
-    treatment_variant,
-    segment_name,
-    segment_value,
-    'none' as adjustment,
+    counted.experiment_name,
+    counted.metric_name,
+    counted.metric_role,
+    counted.control_variant,
+    counted.treatment_variant,
+    counted.segment_name,
+    counted.segment_value,
+    coalesce(judged.adjustment, 'none') as adjustment,
     cast(as_of.as_of as date) as as_of_date,
-    control_units,
-    treatment_units,
-    control_value,
-    treatment_value,
-    absolute_effect,
-    absolute_std_error,
-    absolute_effect - critical_value * absolute_std_error as absolute_ci_lower,
-    absolute_effect + critical_value * absolute_std_error as absolute_ci_upper,
-    absolute_effect / nullif(abs(control_value), 0e0) as relative_effect,
-    cast(null as double) as relative_ci_lower,
-    cast(null as double) as relative_ci_upper,
-    degrees_of_freedom,
-    p_value,
-    cast(null as double) as p_value_adjusted,
-    cast(null as double) as sequential_p_value,
-    cast(null as double) as sequential_ci_lower,
-    cast(null as double) as sequential_ci_upper,
-    cast(null as double) as e_value,
-    cast(null as double) as non_inferiority_p_value,
-    cast(null as double) as probability_of_improvement,
-    cast(null as double) as variance_removed,
-    better,
-    alpha,
-    status,
+    counted.control_units,
+    counted.treatment_units,
+    {{ experiment_result_columns('judged') }},
+    judged.programme_p_value_adjusted,
     case
-        when status = 'ok' and control_value = 0e0 then 'zero_baseline'
-    end as relative_effect_missing_reason,
-    'not_computed' as null_columns_reason
-from quantiles
+        when counted.inference = 'fixed'
+            and (counted.ended_at is null or counted.ended_at > as_of.as_of)
+            then false
+        else judged.p_value_adjusted <= counted.alpha
+    end as is_significant,
+    judged.units_without_history,
+    coalesce(immature.immature_units, 0) as immature_units,
+    coalesce(set_apart.several_variants_units, 0) as several_variants_units,
+    coalesce(set_apart.excluded_units, 0) as excluded_units,
+    caps.numerator_cap,
+    caps.denominator_cap,
+    counted.minimum_effect,
+    counted.inference,
+    counted.alpha,
+    counted.better,
+    case
+        when counted.kind is null then 'metric_not_for_scorecards'
+        when counted.kind not in ('mean', 'proportion', 'retention', 'ratio')
+            then 'kind_not_supported'
+        when judged.status is not null then judged.status
+        when immature.immature_units > 0 then 'immature_window'
+        else 'missing_arm'
+    end as status
+from counted
 cross join as_of
+left join judged
+    on
+        counted.experiment_name = judged.experiment_name
+        and counted.metric_name = judged.metric_name
+        and counted.treatment_variant = judged.treatment_variant
+        and counted.segment_name = judged.segment_name
+        and counted.segment_value = judged.segment_value
+left join immature
+    on
+        counted.experiment_name = immature.experiment_name
+        and counted.metric_name = immature.metric_name
+left join set_apart
+    on counted.experiment_name = set_apart.experiment_name
+left join caps
+    on
+        counted.experiment_name = caps.experiment_name
+        and counted.metric_name = caps.metric_name

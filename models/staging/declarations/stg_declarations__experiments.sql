@@ -10,6 +10,7 @@
     'planned_units': ['bigint'],
     'layer': ['string'],
     'holdout_share': ['double', '0e0'],
+    'stratify_by': ['string'],
     'trigger_event': ['string'],
     'owner': ['string'],
     'hypothesis': ['string'],

@@ -10,6 +10,8 @@
     ['experiments/experiments.csv', 'experiments', 'experiment_name', 'holdout_share', 'double', 0, 1],
     ['experiments/experiment_variants.csv', 'experiment_variants', 'variant', 'allocation', 'double', 0, 1],
     ['experiments/experiment_metrics.csv', 'experiment_metrics', 'metric_name', 'minimum_effect', 'double', 0, none],
+    ['experiments/experiment_metrics.csv', 'experiment_metrics', 'metric_name', 'prior_mean', 'double', none, none],
+    ['experiments/experiment_metrics.csv', 'experiment_metrics', 'metric_name', 'prior_std_dev', 'double', 1e-9, none],
     ['preferences/preference_dimensions.csv', 'preference_dimensions', 'dimension', 'half_life_days', 'double', 1e-3, none],
     ['preferences/preference_dimensions.csv', 'preference_dimensions', 'dimension', 'serve_threshold', 'double', 0, 1],
     ['preferences/preference_signals.csv', 'preference_signals', 'signal_name', 'weight', 'double', 0, none],

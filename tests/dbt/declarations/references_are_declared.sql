@@ -4,6 +4,8 @@
         'experiments', 'experiment_name'],
     ['experiments/experiment_metrics.csv', 'experiment_metrics', 'metric_name', 'experiment_name',
         'experiments', 'experiment_name'],
+    ['experiments/experiments.csv', 'experiments', 'experiment_name', 'stratify_by',
+        'segments', 'segment_name'],
     ['preferences/preference_values.csv', 'preference_values', 'value', 'dimension',
         'preference_dimensions', 'dimension'],
     ['preferences/preference_signals.csv', 'preference_signals', 'signal_name', 'dimension',
@@ -25,6 +27,10 @@ left join (
     from ({{ declared(other_seed, {other_column: ['string']}) }}) as named
 ) as named
     on naming.{{ column }} = named.declared_name
-where named.declared_name is null
+where
+    named.declared_name is null
+    {%- if column == 'stratify_by' %}
+        and naming.{{ column }} is not null
+    {%- endif %}
 {{ 'union all' if not loop.last }}
 {%- endfor %}

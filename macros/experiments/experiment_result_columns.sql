@@ -1,0 +1,41 @@
+{#- What a row of the scorecard and of its history says of a judged estimate. -#}
+{% macro experiment_result_columns(relation) -%}
+    {{ relation }}.control_value,
+    {{ relation }}.treatment_value,
+    {{ relation }}.absolute_effect,
+    {{ relation }}.absolute_std_error,
+    {{ relation }}.absolute_ci_lower,
+    {{ relation }}.absolute_ci_upper,
+    {{ relation }}.relative_effect,
+    {{ relation }}.relative_ci_lower,
+    {{ relation }}.relative_ci_upper,
+    {{ relation }}.degrees_of_freedom,
+    {{ relation }}.p_value,
+    {{ relation }}.p_value_adjusted,
+    {{ relation }}.multiplicity_method,
+    {{ relation }}.family_size,
+    {{ relation }}.adjusted_ci_lower,
+    {{ relation }}.adjusted_ci_upper,
+    {{ relation }}.sequential_p_value,
+    {{ relation }}.sequential_ci_lower,
+    {{ relation }}.sequential_ci_upper,
+    -- a double holds e-values up to 1e304; the logarithm has no such end
+    exp(least({{ relation }}.log_e_value, 7e2)) as e_value,
+    {{ relation }}.log_e_value,
+    {{ relation }}.non_inferiority_p_value,
+    {{ relation }}.posterior_mean,
+    {{ relation }}.posterior_std_dev,
+    {{ relation }}.probability_of_improvement,
+    {{ relation }}.expected_loss,
+    {{ relation }}.variance_removed,
+    {{ relation }}.theta,
+    case
+        when {{ relation }}.status != 'ok' then null
+        when {{ relation }}.baseline = 0e0 then 'zero_baseline'
+        when {{ relation }}.relative_g >= 1e0 then 'weak_denominator'
+    end as relative_effect_missing_reason,
+    case
+        when {{ relation }}.status = 'ok' and {{ relation }}.log_e_value is null
+            then 'no_tuning_sample'
+    end as sequential_missing_reason
+{%- endmacro %}

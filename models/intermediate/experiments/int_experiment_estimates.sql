@@ -1,0 +1,396 @@
+{#- Control and treatment side by side: each arm's mean or ratio and the variance of that estimate,
+    raw and adjusted. Variances have n - 1, for proportions too; a ratio takes the delta method
+    (Deng, Knoblich and Lu 2018). cuped: theta of both arms as one sample (Deng, Xu, Kohavi and
+    Walker 2013), for ratios of the linearised parts. lin: a slope per arm (Lin 2013).
+    post_stratified: strata weighed by their units in both arms (Miratrix, Sekhon and Yu 2013). -#}
+{%- set parts = moment_parts() -%}
+{%- set sides = ['control', 'treatment', 'pooled'] -%}
+with
+
+final_moments as (
+    select * from {{ ref('int_experiment_moments') }}
+),
+
+daily_moments as (
+    select * from {{ ref('int_experiment_moments_daily') }}
+),
+
+experiments as (
+    select * from {{ ref('stg_declarations__experiments') }}
+),
+
+as_of as (
+    select * from {{ ref('int_as_of') }}
+),
+
+moments as (
+    select
+        experiment_name,
+        metric_name,
+        kind,
+        variant,
+        segment_name,
+        segment_value,
+        cast(as_of.as_of as date) as as_of_date,
+        true as is_final
+        {%- for column in moment_columns() %},
+        {{ column }}
+        {%- endfor %}
+    from final_moments
+    cross join as_of
+    union all
+    select
+        experiment_name,
+        metric_name,
+        kind,
+        variant,
+        'all' as segment_name,
+        'all' as segment_value,
+        as_of_date,
+        false as is_final
+        {%- for column in moment_columns() %},
+        {{ column }}
+        {%- endfor %}
+    from daily_moments
+),
+
+pairs as (
+    select
+        treatments.experiment_name,
+        treatments.metric_name,
+        treatments.kind,
+        treatments.variant as treatment_variant,
+        treatments.segment_name,
+        treatments.segment_value,
+        treatments.as_of_date,
+        treatments.is_final
+        {%- for column in moment_columns() %},
+        controls.{{ column }} as control_{{ column }},
+        treatments.{{ column }} as treatment_{{ column }},
+        controls.{{ column }} + treatments.{{ column }} as pooled_{{ column }}
+        {%- endfor %}
+    from moments as treatments
+    inner join experiments
+        on
+            treatments.experiment_name = experiments.experiment_name
+            and treatments.variant != experiments.control_variant
+    inner join moments as controls
+        on
+            treatments.experiment_name = controls.experiment_name
+            and treatments.metric_name = controls.metric_name
+            and treatments.segment_name = controls.segment_name
+            and treatments.segment_value = controls.segment_value
+            and treatments.as_of_date = controls.as_of_date
+            and treatments.is_final = controls.is_final
+            and controls.variant = experiments.control_variant
+),
+
+centred as (
+    select
+        pairs.*
+        {%- for side in sides %}
+        {%- for part in parts %},
+        {{ side }}_{{ part }}_total / {{ side }}_units as {{ side }}_{{ part }}_mean
+        {%- for other in parts[loop.index0:] %},
+        {{ sample_covariance(side ~ '_', part, other) }} as {{ side }}_{{ part }}_{{ other }}
+        {%- endfor %}
+        {%- endfor %}
+        {%- endfor %}
+    from pairs
+),
+
+valued as (
+    select
+        centred.*
+        {%- for side in sides %},
+        {{ side }}_numerator_mean / nullif({{ side }}_denominator_mean, 0e0) as {{ side }}_value,
+        {{ side }}_covariate_numerator_mean / nullif({{ side }}_covariate_denominator_mean, 0e0)
+            as {{ side }}_covariate
+        {%- endfor %}
+    from centred
+),
+
+-- a unit's part in the mean or ratio: (numerator - value x denominator) / mean denominator
+linearised as (
+    select
+        valued.*
+        {%- for side in sides %}
+        {%- for value, first, second in [
+            ('value', 'numerator', 'denominator'),
+            ('covariate', 'covariate_numerator', 'covariate_denominator'),
+        ] %},
+        (
+            {{ side }}_{{ first }}_{{ first }}
+            - 2e0 * {{ side }}_{{ value }} * {{ side }}_{{ first }}_{{ second }}
+            + {{ side }}_{{ value }} * {{ side }}_{{ value }} * {{ side }}_{{ second }}_{{ second }}
+        ) / nullif({{ side }}_{{ second }}_mean * {{ side }}_{{ second }}_mean, 0e0)
+            as {{ side }}_{{ value }}_spread,
+        (
+            {{ side }}_{{ first }}_{{ first }}_sum
+            + {{ side }}_{{ value }} * {{ side }}_{{ value }} * {{ side }}_{{ second }}_{{ second }}_sum
+        ) / nullif({{ side }}_{{ second }}_mean * {{ side }}_{{ second }}_mean, 0e0)
+        / {{ side }}_units as {{ side }}_{{ value }}_scale
+        {%- endfor %},
+        (
+            {{ side }}_numerator_covariate_numerator
+            - {{ side }}_covariate * {{ side }}_numerator_covariate_denominator
+            - {{ side }}_value * {{ side }}_denominator_covariate_numerator
+            + {{ side }}_value * {{ side }}_covariate * {{ side }}_denominator_covariate_denominator
+        ) / nullif({{ side }}_denominator_mean * {{ side }}_covariate_denominator_mean, 0e0)
+            as {{ side }}_cross
+        {%- endfor %}
+    from valued
+),
+
+-- what is left of terms that cancel is noise, not variance: arms without any have exactly none
+denoised as (
+    select
+        linearised.*
+        {%- for side in sides %}
+        {%- for value in ['value', 'covariate'] %},
+        case
+            when abs({{ side }}_{{ value }}_spread) <= 1e-13 * {{ side }}_{{ value }}_scale then 0e0
+            else {{ side }}_{{ value }}_spread
+        end as {{ side }}_{{ value }}_variance
+        {%- endfor %}
+        {%- endfor %}
+    from linearised
+),
+
+slopes as (
+    select
+        denoised.*,
+        pooled_cross / nullif(pooled_covariate_variance, 0e0) as theta,
+        control_cross / nullif(control_covariate_variance, 0e0) as control_slope,
+        treatment_cross / nullif(treatment_covariate_variance, 0e0) as treatment_slope
+    from denoised
+),
+
+unadjusted as (
+    select
+        slopes.*,
+        'none' as adjustment,
+        control_value as control_estimate,
+        treatment_value as treatment_estimate,
+        control_value_variance as control_residual,
+        treatment_value_variance as treatment_residual,
+        control_units - 1e0 as control_freedom,
+        treatment_units - 1e0 as treatment_freedom,
+        control_value_variance as control_shared
+    from slopes
+),
+
+cuped as (
+    select
+        slopes.*,
+        'cuped' as adjustment,
+        control_value - theta * (control_covariate - pooled_covariate) as control_estimate,
+        treatment_value - theta * (treatment_covariate - pooled_covariate) as treatment_estimate
+        {%- for side in ['control', 'treatment'] %},
+        {{ side }}_value_variance - 2e0 * theta * {{ side }}_cross
+        + theta * theta * {{ side }}_covariate_variance as {{ side }}_residual
+        {%- endfor %},
+        control_units - 1e0 as control_freedom,
+        treatment_units - 1e0 as treatment_freedom,
+        control_value_variance - theta * control_cross as control_shared
+    from slopes
+    where pooled_covariate is not null
+),
+
+lin as (
+    select
+        slopes.*,
+        'lin' as adjustment
+        {%- for side in ['control', 'treatment'] %},
+        {{ side }}_value - {{ side }}_slope * ({{ side }}_covariate - pooled_covariate)
+            as {{ side }}_estimate
+        {%- endfor %}
+        {%- for side in ['control', 'treatment'] %},
+        ({{ side }}_value_variance - {{ side }}_slope * {{ side }}_cross)
+        * ({{ side }}_units - 1e0) / nullif({{ side }}_units - 2e0, 0e0) as {{ side }}_residual
+        {%- endfor %},
+        control_units - 2e0 as control_freedom,
+        treatment_units - 2e0 as treatment_freedom,
+        control_value_variance - control_slope * control_cross as control_shared
+    from slopes
+    where pooled_covariate is not null and segment_name = 'all' and is_final
+),
+
+regressed as (
+    select * from unadjusted
+    union all
+    select * from cuped
+    union all
+    select * from lin
+),
+
+regressed_estimates as (
+    select
+        experiment_name,
+        metric_name,
+        kind,
+        treatment_variant,
+        segment_name,
+        segment_value,
+        as_of_date,
+        is_final,
+        adjustment,
+        control_units,
+        treatment_units,
+        pooled_units_without_history as units_without_history,
+        control_value as baseline,
+        control_value_variance / control_units as baseline_variance,
+        control_estimate as control_value,
+        treatment_estimate as treatment_value
+        {%- for side in ['control', 'treatment'] %},
+        case
+            when abs({{ side }}_residual) <= 1e-13 * {{ side }}_value_variance then 0e0
+            else {{ side }}_residual / {{ side }}_units
+        end as {{ side }}_variance,
+        {{ side }}_freedom
+        {%- endfor %},
+        control_shared / control_units as control_covariance,
+        (control_value_variance / control_units + treatment_value_variance / treatment_units)
+            as raw_variance,
+        case when adjustment = 'cuped' then theta end as theta
+    from regressed
+),
+
+-- strata: the cells of the segment that the experiment declares, both arms present
+strata as (
+    select
+        denoised.*,
+        experiments.stratify_by
+    from denoised
+    inner join experiments
+        on
+            denoised.experiment_name = experiments.experiment_name
+            and denoised.segment_name = experiments.stratify_by
+    where denoised.is_final
+),
+
+weighed as (
+    select
+        strata.*,
+        cast(pooled_units as double) / sum(pooled_units) over pair as weight
+    from strata
+    window pair as (partition by experiment_name, metric_name, treatment_variant)
+),
+
+stratum_totals as (
+    select
+        experiment_name,
+        metric_name,
+        treatment_variant,
+        sum(pooled_units) as units,
+        min(least(control_units, treatment_units)) as smallest_cell
+        {%- for side in ['control', 'treatment'] %},
+        sum(weight * {{ side }}_numerator_mean) as {{ side }}_numerator,
+        sum(weight * {{ side }}_denominator_mean) as {{ side }}_denominator
+        {%- endfor %}
+    from weighed
+    group by experiment_name, metric_name, treatment_variant
+),
+
+stratum_variances as (
+    select
+        weighed.*,
+        stratum_totals.units as stratified_units,
+        stratum_totals.smallest_cell
+        {%- for side in ['control', 'treatment'] %},
+        stratum_totals.{{ side }}_numerator / nullif(stratum_totals.{{ side }}_denominator, 0e0)
+            as {{ side }}_stratified,
+        (
+            {{ side }}_numerator_numerator
+            - 2e0 * (
+                stratum_totals.{{ side }}_numerator
+                / nullif(stratum_totals.{{ side }}_denominator, 0e0)
+            ) * {{ side }}_numerator_denominator
+            + (
+                stratum_totals.{{ side }}_numerator
+                / nullif(stratum_totals.{{ side }}_denominator, 0e0)
+            ) * (
+                stratum_totals.{{ side }}_numerator
+                / nullif(stratum_totals.{{ side }}_denominator, 0e0)
+            ) * {{ side }}_denominator_denominator
+        ) / nullif(
+            stratum_totals.{{ side }}_denominator * stratum_totals.{{ side }}_denominator, 0e0
+        ) as {{ side }}_within
+        {%- endfor %}
+    from weighed
+    inner join stratum_totals
+        on
+            weighed.experiment_name = stratum_totals.experiment_name
+            and weighed.metric_name = stratum_totals.metric_name
+            and weighed.treatment_variant = stratum_totals.treatment_variant
+),
+
+stratum_sums as (
+    select
+        experiment_name,
+        metric_name,
+        treatment_variant,
+        max(stratified_units) as stratified_units,
+        max(smallest_cell) as smallest_cell
+        {%- for side in ['control', 'treatment'] %},
+        max({{ side }}_stratified) as {{ side }}_stratified,
+        sum(weight * weight * {{ side }}_within / {{ side }}_units) as {{ side }}_variance,
+        sum(
+            weight * weight * {{ side }}_within / {{ side }}_units
+            * weight * weight * {{ side }}_within / {{ side }}_units
+            / nullif({{ side }}_units - 1e0, 0e0)
+        ) as {{ side }}_freedom_part
+        {%- endfor %},
+        sum(weight * control_within) as control_shared
+    from stratum_variances
+    group by experiment_name, metric_name, treatment_variant
+),
+
+post_stratified_estimates as (
+    select
+        totals.experiment_name,
+        totals.metric_name,
+        totals.kind,
+        totals.treatment_variant,
+        totals.segment_name,
+        totals.segment_value,
+        totals.as_of_date,
+        totals.is_final,
+        'post_stratified' as adjustment,
+        totals.control_units,
+        totals.treatment_units,
+        totals.pooled_units_without_history as units_without_history,
+        totals.control_value as baseline,
+        totals.control_value_variance / totals.control_units as baseline_variance,
+        -- a stratum in one arm only, or with one unit of an arm, has no variance to weigh
+        case
+            when stratum_sums.smallest_cell >= 2
+                and stratum_sums.stratified_units = totals.pooled_units
+                then stratum_sums.control_stratified
+        end as control_value,
+        case
+            when stratum_sums.smallest_cell >= 2
+                and stratum_sums.stratified_units = totals.pooled_units
+                then stratum_sums.treatment_stratified
+        end as treatment_value
+        {%- for side in ['control', 'treatment'] %},
+        stratum_sums.{{ side }}_variance,
+        stratum_sums.{{ side }}_variance * stratum_sums.{{ side }}_variance
+        / nullif(stratum_sums.{{ side }}_freedom_part, 0e0) as {{ side }}_freedom
+        {%- endfor %},
+        stratum_sums.control_shared / totals.control_units as control_covariance,
+        totals.control_value_variance / totals.control_units
+        + totals.treatment_value_variance / totals.treatment_units as raw_variance,
+        cast(null as double) as theta
+    from denoised as totals
+    inner join stratum_sums
+        on
+            totals.experiment_name = stratum_sums.experiment_name
+            and totals.metric_name = stratum_sums.metric_name
+            and totals.treatment_variant = stratum_sums.treatment_variant
+    where totals.segment_name = 'all' and totals.is_final
+)
+
+select * from regressed_estimates
+union all
+select * from post_stratified_estimates

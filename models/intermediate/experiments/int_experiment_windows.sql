@@ -1,0 +1,78 @@
+{#- When what an analysed unit does counts for a metric, and when what it did before counts as its
+    covariate. -#}
+with
+
+units as (
+    select * from {{ ref('int_experiment_units') }}
+    where role = 'analysed'
+),
+
+experiments as (
+    select * from {{ ref('stg_declarations__experiments') }}
+),
+
+experiment_metrics as (
+    select * from {{ ref('stg_declarations__experiment_metrics') }}
+),
+
+metrics as (
+    select * from {{ ref('int_metrics_declared') }}
+),
+
+as_of as (
+    select * from {{ ref('int_as_of') }}
+),
+
+windows as (
+    select
+        units.experiment_name,
+        experiments.unit,
+        units.unit_id,
+        units.variant,
+        metrics.metric_name,
+        metrics.kind,
+        metrics.cap_quantile,
+        units.first_exposed_at,
+        {{ add_time('units.first_exposed_at', 'metrics.delay_days * 24', 'hour') }} as window_start,
+        case
+            when metrics.window_days is not null
+                then {{ add_time(
+                    'units.first_exposed_at', '(metrics.delay_days + metrics.window_days) * 24', 'hour'
+                ) }}
+            else coalesce(experiments.ended_at, {{ add_time('as_of.as_of', '24', 'hour') }})
+        end as window_end,
+        case
+            when metrics.covariate_days is not null
+                then {{ add_time(
+                    'units.first_exposed_at', '-metrics.covariate_days * 24', 'hour'
+                ) }}
+        end as covariate_start,
+        metrics.window_days is not null as has_window,
+        as_of.as_of
+    from units
+    inner join experiments
+        on units.experiment_name = experiments.experiment_name
+    inner join experiment_metrics
+        on units.experiment_name = experiment_metrics.experiment_name
+    inner join metrics
+        on experiment_metrics.metric_name = metrics.metric_name
+    cross join as_of
+)
+
+select
+    experiment_name,
+    unit,
+    unit_id,
+    variant,
+    metric_name,
+    kind,
+    cap_quantile,
+    first_exposed_at,
+    window_start,
+    window_end,
+    covariate_start,
+    has_window,
+    -- a unit whose window is still open would count as having done less than it will
+    not has_window or window_end <= as_of as is_mature,
+    cast(case when has_window then window_end else first_exposed_at end as date) as entered_on
+from windows
