@@ -194,7 +194,7 @@ cuped as (
         treatment_units - 1e0 as treatment_freedom,
         control_value_variance - theta * control_cross as control_shared
     from slopes
-    where pooled_covariate is not null
+    where pooled_covariate_numerator_mean is not null
 ),
 
 lin as (
@@ -213,7 +213,7 @@ lin as (
         treatment_units - 2e0 as treatment_freedom,
         control_value_variance - control_slope * control_cross as control_shared
     from slopes
-    where pooled_covariate is not null and segment_name = 'all' and is_final
+    where pooled_covariate_numerator_mean is not null and segment_name = 'all' and is_final
 ),
 
 regressed as (
