@@ -32,6 +32,7 @@
             {%- else -%}
                 {%- do raise_metric_error(name, 'metrics of type ' ~ metric.type ~ ' cannot be used in scorecards; use simple or ratio') -%}
             {%- endif -%}
+            {%- do check_metric_kind(name, options, parts) -%}
             {%- do definitions.append({
                 'name': name, 'kind': options.kind, 'better': options.get('better', 'up'),
                 'options': options, 'parts': parts,
@@ -39,6 +40,23 @@
         {%- endif -%}
     {%- endfor -%}
     {{ return(definitions) }}
+{%- endmacro %}
+
+{% macro check_metric_kind(name, options, parts) -%}
+    {%- set kinds = ['mean', 'proportion', 'ratio', 'retention', 'quantile', 'funnel'] -%}
+    {%- if options.kind not in kinds -%}
+        {%- do raise_metric_error(name, 'its kind is ' ~ options.kind ~ '; use ' ~ kinds | join(', ')) -%}
+    {%- endif -%}
+    {%- set percentiles = parts | map(attribute='percentile') | select('number') | list -%}
+    {%- if options.kind == 'quantile' and percentiles != [options.get('quantile')] -%}
+        {%- do raise_metric_error(name, 'a quantile needs config.meta.experiment.quantile between 0 and 1 '
+            ~ 'and a measure that aggregates by the same percentile (continuous)') -%}
+    {%- elif options.kind != 'quantile' and percentiles -%}
+        {%- do raise_metric_error(name, 'percentiles do not add up over days; use kind quantile') -%}
+    {%- endif -%}
+    {%- if options.kind == 'funnel' and options.get('steps', []) | length < 2 -%}
+        {%- do raise_metric_error(name, 'a funnel needs config.meta.experiment.steps, two or more event names') -%}
+    {%- endif -%}
 {%- endmacro %}
 
 {% macro raise_metric_error(name, problem) -%}
@@ -73,10 +91,12 @@
         'count': 'case when ' ~ expression ~ ' is not null then 1e0 end',
         'sum_boolean': 'case when ' ~ expression ~ ' then 1e0 else 0e0 end',
         'average': expression,
+        'percentile': expression,
+        'median': expression,
     } -%}
     {%- if measure.agg not in amounts -%}
         {%- do raise_metric_error(metric.name, 'measure ' ~ measure.name ~ ' aggregates by '
-            ~ measure.agg ~ ', which does not add up over days; use sum, count, sum_boolean or average') -%}
+            ~ measure.agg ~ ', which does not add up over days; use sum, count, sum_boolean, average or percentile') -%}
     {%- endif -%}
     {%- if measure.agg == 'average' and role != 'both' -%}
         {%- do raise_metric_error(metric.name, 'an average cannot be part of a ratio') -%}
@@ -94,7 +114,11 @@
     {%- for template in templates -%}
         {%- do predicates.append('(' ~ resolved_filter(metric.name, template, dimensions) ~ ')') -%}
     {%- endfor -%}
+    {%- set percentile = {
+        'percentile': (measure.agg_params or {}).percentile, 'median': 0.5
+    }.get(measure.agg) -%}
     {{ return({
+        'percentile': percentile,
         'model': semantic_model.node_relation.alias,
         'time': dimensions[time_name],
         'numerator': nothing if role == 'denominator' else amount,

@@ -30,34 +30,17 @@ ranked as (
     from latest
     inner join metrics
         on latest.metric_name = metrics.metric_name
-),
-
--- between two ranks the quantile is interpolated (Hyndman and Fan 1996, type 7)
-placed as (
-    select
-        ranked.*,
-        1e0 + (units - 1e0) * cap_quantile as place
-    from ranked
 )
 
 select
     experiment_name,
     metric_name,
     cap_quantile,
-    {%- for part in ['numerator', 'denominator'] %}
-    {%- set cap %}
-    sum(
-        {{ part }} * case
-            when {{ part }}_rank = floor(place) then 1e0 - (place - floor(place))
-            when {{ part }}_rank = floor(place) + 1e0 then place - floor(place)
-        end
-    )
-    {%- endset %}
-    {%- if part == 'numerator' %}
-    {{ cap }} as numerator_cap,
-    {%- else %}
-    case when max(kind) = 'ratio' then {{ cap }} end as denominator_cap
-    {%- endif %}
-    {%- endfor %}
-from placed
+    sum({{ quantile_share('numerator', 'numerator_rank', 'units', 'cap_quantile') }})
+        as numerator_cap,
+    case
+        when max(kind) = 'ratio'
+            then sum({{ quantile_share('denominator', 'denominator_rank', 'units', 'cap_quantile') }})
+    end as denominator_cap
+from ranked
 group by experiment_name, metric_name, cap_quantile

@@ -15,6 +15,10 @@ daily_moments as (
     select * from {{ ref('int_experiment_moments_daily') }}
 ),
 
+quantiles as (
+    select * from {{ ref('int_experiment_quantiles') }}
+),
+
 experiments as (
     select * from {{ ref('stg_declarations__experiments') }}
 ),
@@ -389,8 +393,50 @@ post_stratified_estimates as (
             and totals.metric_name = stratum_sums.metric_name
             and totals.treatment_variant = stratum_sums.treatment_variant
     where totals.segment_name = 'all' and totals.is_final
+),
+
+quantile_estimates as (
+    select
+        treatments.experiment_name,
+        treatments.metric_name,
+        treatments.kind,
+        treatments.variant as treatment_variant,
+        treatments.segment_name,
+        treatments.segment_value,
+        cast(as_of.as_of as date) as as_of_date,
+        true as is_final,
+        'none' as adjustment,
+        controls.units as control_units,
+        treatments.units as treatment_units,
+        controls.units + treatments.units as units_without_history,
+        controls.value as baseline,
+        controls.value_variance as baseline_variance,
+        controls.value as control_value,
+        treatments.value as treatment_value,
+        controls.value_variance as control_variance,
+        controls.units - 1e0 as control_freedom,
+        treatments.value_variance as treatment_variance,
+        treatments.units - 1e0 as treatment_freedom,
+        controls.value_variance as control_covariance,
+        controls.value_variance + treatments.value_variance as raw_variance,
+        cast(null as double) as theta
+    from quantiles as treatments
+    inner join experiments
+        on
+            treatments.experiment_name = experiments.experiment_name
+            and treatments.variant != experiments.control_variant
+    inner join quantiles as controls
+        on
+            treatments.experiment_name = controls.experiment_name
+            and treatments.metric_name = controls.metric_name
+            and treatments.segment_name = controls.segment_name
+            and treatments.segment_value = controls.segment_value
+            and controls.variant = experiments.control_variant
+    cross join as_of
 )
 
 select * from regressed_estimates
 union all
 select * from post_stratified_estimates
+union all
+select * from quantile_estimates

@@ -12,6 +12,10 @@ events as (
     select * from {{ ref('int_experiment_unit_events') }}
 ),
 
+funnels as (
+    select * from {{ ref('int_experiment_funnels') }}
+),
+
 partials as (
     select
         windows.experiment_name,
@@ -29,6 +33,23 @@ partials as (
             and windows.metric_name = events.metric_name
             and events.occurred_at >= windows.window_start
             and events.occurred_at < windows.window_end
+    where windows.kind not in ('funnel', 'quantile')
+    union all
+    select
+        windows.experiment_name,
+        windows.metric_name,
+        windows.unit_id,
+        case
+            when windows.has_window then windows.entered_on else cast(funnels.completed_at as date)
+        end as as_of_date,
+        1e0 as numerator,
+        0e0 as denominator
+    from windows
+    inner join funnels
+        on
+            windows.experiment_name = funnels.experiment_name
+            and windows.metric_name = funnels.metric_name
+            and windows.unit_id = funnels.unit_id
     union all
     select
         experiment_name,
@@ -38,6 +59,7 @@ partials as (
         0e0 as numerator,
         0e0 as denominator
     from windows
+    where kind != 'quantile'
 ),
 
 daily as (
@@ -80,7 +102,7 @@ select
     windows.variant,
     cumulative.as_of_date,
     case
-        when windows.kind in ('proportion', 'retention')
+        when windows.kind in ('proportion', 'retention', 'funnel')
             then case when cumulative.numerator > 0e0 then 1e0 else 0e0 end
         else cumulative.numerator
     end as numerator,

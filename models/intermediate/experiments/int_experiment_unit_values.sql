@@ -4,7 +4,6 @@ with
 
 unit_days as (
     select * from {{ ref('int_experiment_unit_days') }}
-    where kind in ('mean', 'proportion', 'retention', 'ratio')
 ),
 
 caps as (

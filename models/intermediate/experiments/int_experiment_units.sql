@@ -12,6 +12,10 @@ variants as (
     select * from {{ ref('stg_declarations__experiment_variants') }}
 ),
 
+events as (
+    select * from {{ ref('fct_events') }}
+),
+
 identities as (
     select * from {{ ref('int_identities_linked') }}
 ),
@@ -25,6 +29,21 @@ excluded_units as (
     from excluded
     left join identities
         on excluded.pseudonym = identities.pseudonym
+),
+
+-- where the experiment names one, only units with such an event count, and from then on
+trigger_events as (
+    select
+        experiments.experiment_name,
+        case experiments.unit
+            when 'session' then events.session_id
+            when 'organization' then events.organization_id
+            else events.unit_id
+        end as unit_id,
+        events.occurred_at
+    from events
+    inner join experiments
+        on events.event_name = experiments.trigger_event
 ),
 
 exposed as (
@@ -70,13 +89,39 @@ first_exposures as (
         on exposed.exposed_unit_id = excluded_units.unit_id
     where exposed.unit_id is not null
     group by exposed.experiment_name, exposed.unit_id
+),
+
+triggered as (
+    select
+        first_exposures.experiment_name,
+        first_exposures.unit_id,
+        min(trigger_events.occurred_at) as triggered_at
+    from first_exposures
+    inner join trigger_events
+        on
+            first_exposures.experiment_name = trigger_events.experiment_name
+            and first_exposures.unit_id = trigger_events.unit_id
+            and trigger_events.occurred_at >= first_exposures.first_exposed_at
+    group by first_exposures.experiment_name, first_exposures.unit_id
 )
 
 select
     first_exposures.*,
     case
-        when is_excluded then 'excluded_unit'
-        when variant_count > 1 then 'several_variants'
+        when experiments.trigger_event is null then first_exposures.first_exposed_at
+        else triggered.triggered_at
+    end as analysed_from,
+    case
+        when first_exposures.is_excluded then 'excluded_unit'
+        when first_exposures.variant_count > 1 then 'several_variants'
+        when experiments.trigger_event is not null and triggered.triggered_at is null
+            then 'not_triggered'
         else 'analysed'
     end as role
 from first_exposures
+inner join experiments
+    on first_exposures.experiment_name = experiments.experiment_name
+left join triggered
+    on
+        first_exposures.experiment_name = triggered.experiment_name
+        and first_exposures.unit_id = triggered.unit_id

@@ -32,19 +32,20 @@ windows as (
         metrics.metric_name,
         metrics.kind,
         metrics.cap_quantile,
-        units.first_exposed_at,
-        {{ add_time('units.first_exposed_at', 'metrics.delay_days * 24', 'hour') }} as window_start,
+        metrics.quantile,
+        units.analysed_from,
+        {{ add_time('units.analysed_from', 'metrics.delay_days * 24', 'hour') }} as window_start,
         case
             when metrics.window_days is not null
                 then {{ add_time(
-                    'units.first_exposed_at', '(metrics.delay_days + metrics.window_days) * 24', 'hour'
+                    'units.analysed_from', '(metrics.delay_days + metrics.window_days) * 24', 'hour'
                 ) }}
             else coalesce(experiments.ended_at, {{ add_time('as_of.as_of', '24', 'hour') }})
         end as window_end,
         case
-            when metrics.covariate_days is not null
+            when metrics.kind not in ('quantile', 'funnel') and metrics.covariate_days is not null
                 then {{ add_time(
-                    'units.first_exposed_at', '-metrics.covariate_days * 24', 'hour'
+                    'units.analysed_from', '-metrics.covariate_days * 24', 'hour'
                 ) }}
         end as covariate_start,
         metrics.window_days is not null as has_window,
@@ -67,12 +68,13 @@ select
     metric_name,
     kind,
     cap_quantile,
-    first_exposed_at,
+    quantile,
+    analysed_from,
     window_start,
     window_end,
     covariate_start,
     has_window,
     -- a unit whose window is still open would count as having done less than it will
     not has_window or window_end <= as_of as is_mature,
-    cast(case when has_window then window_end else first_exposed_at end as date) as entered_on
+    cast(case when has_window then window_end else analysed_from end as date) as entered_on
 from windows

@@ -11,7 +11,8 @@ declared as (
         cast({{ metric.options.get('window_days') or 'null' }} as double) as window_days,
         cast({{ metric.options.get('delay_days') or 0 }} as double) as delay_days,
         cast({{ metric.options.get('covariate_days') or 'null' }} as double) as covariate_days,
-        cast({{ metric.options.get('cap_quantile') or 'null' }} as double) as cap_quantile
+        cast({{ metric.options.get('cap_quantile') or 'null' }} as double) as cap_quantile,
+        cast({{ metric.options.get('quantile') or 'null' }} as double) as quantile
     union all
     {%- endfor %}
     select
@@ -21,7 +22,8 @@ declared as (
         cast(null as double) as window_days,
         cast(null as double) as delay_days,
         cast(null as double) as covariate_days,
-        cast(null as double) as cap_quantile
+        cast(null as double) as cap_quantile,
+        cast(null as double) as quantile
 )
 
 select * from declared

@@ -28,6 +28,10 @@ moments as (
     select * from {{ ref('int_experiment_moments') }}
 ),
 
+quantiles as (
+    select * from {{ ref('int_experiment_quantiles') }}
+),
+
 caps as (
     select * from {{ ref('int_experiment_caps') }}
 ),
@@ -41,6 +45,26 @@ as_of as (
     select * from {{ ref('int_as_of') }}
 ),
 
+arms as (
+    select
+        experiment_name,
+        metric_name,
+        variant,
+        segment_name,
+        segment_value,
+        units
+    from moments
+    union all
+    select
+        experiment_name,
+        metric_name,
+        variant,
+        segment_name,
+        segment_value,
+        units
+    from quantiles
+),
+
 -- every declared comparison has a row, whether or not anybody was exposed
 cells as (
     select distinct
@@ -48,7 +72,7 @@ cells as (
         metric_name,
         segment_name,
         segment_value
-    from moments
+    from arms
     union
     select
         experiment_name,
@@ -92,7 +116,8 @@ set_apart as (
     select
         experiment_name,
         count(case when role = 'several_variants' then 1 end) as several_variants_units,
-        count(case when role = 'excluded_unit' then 1 end) as excluded_units
+        count(case when role = 'excluded_unit' then 1 end) as excluded_units,
+        count(case when role = 'not_triggered' then 1 end) as not_triggered_units
     from units
     group by experiment_name
 ),
@@ -113,14 +138,14 @@ counted as (
         coalesce(controls.units, 0) as control_units,
         coalesce(treatments.units, 0) as treatment_units
     from comparisons
-    left join moments as controls
+    left join arms as controls
         on
             comparisons.experiment_name = controls.experiment_name
             and comparisons.metric_name = controls.metric_name
             and comparisons.segment_name = controls.segment_name
             and comparisons.segment_value = controls.segment_value
             and comparisons.control_variant = controls.variant
-    left join moments as treatments
+    left join arms as treatments
         on
             comparisons.experiment_name = treatments.experiment_name
             and comparisons.metric_name = treatments.metric_name
@@ -153,6 +178,7 @@ select
     coalesce(immature.immature_units, 0) as immature_units,
     coalesce(set_apart.several_variants_units, 0) as several_variants_units,
     coalesce(set_apart.excluded_units, 0) as excluded_units,
+    coalesce(set_apart.not_triggered_units, 0) as not_triggered_units,
     caps.numerator_cap,
     caps.denominator_cap,
     counted.minimum_effect,
@@ -161,8 +187,6 @@ select
     counted.better,
     case
         when counted.kind is null then 'metric_not_for_scorecards'
-        when counted.kind not in ('mean', 'proportion', 'retention', 'ratio')
-            then 'kind_not_supported'
         when judged.status is not null then judged.status
         when immature.immature_units > 0 then 'immature_window'
         else 'missing_arm'
