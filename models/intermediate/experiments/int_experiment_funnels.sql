@@ -1,9 +1,4 @@
 {#- When a unit completed a funnel: every step's event in order, within the metric's window. -#}
-{%- set definitions = metric_definitions() if execute else [] -%}
-{%- set lengths = [1] -%}
-{%- for metric in definitions if metric.kind == 'funnel' -%}
-    {%- do lengths.append(metric.options.steps | length) -%}
-{%- endfor %}
 with
 
 windows as (
@@ -48,7 +43,7 @@ reached_0 as (
     from windows
 )
 
-{%- for step in range(1, lengths | max + 1) %},
+{%- for step in range(1, 9) %},
 
 reached_{{ step }} as (
     select
@@ -88,7 +83,7 @@ reached_{{ step }} as (
 )
 {%- endfor %}
 
-{%- for step in range(1, lengths | max + 1) %}
+{%- for step in range(1, 9) %}
 
 select
     experiment_name,

@@ -1,0 +1,119 @@
+{#- What each declared metric says for the decision: the estimate that decides, and the three
+    questions asked of it. Does it win (Holm 1979 over success metrics x treatments), is it not
+    worse than its margin (alpha each: all guardrails must pass), does it get worse (one-sided,
+    alpha / metrics, Bonferroni): Schultzberg, Ankargren and Frånberg 2024. -#}
+with
+
+results as (
+    select * from {{ ref('rpt_experiment_results') }}
+    where
+        segment_name = 'all'
+        and adjustment in ('none', 'cuped')
+        and metric_role != 'exploratory'
+),
+
+-- CUPED wherever there is history to adjust by
+preferred as (
+    select
+        results.*,
+        row_number() over (
+            partition by experiment_name, metric_name, treatment_variant
+            order by
+                case
+                    when adjustment = 'cuped' and status = 'ok' then 0
+                    when adjustment = 'none' then 1
+                    else 2
+                end
+        ) as preference
+    from results
+),
+
+directed as (
+    select
+        preferred.*,
+        case when better = 'down' then -1e0 else 1e0 end as direction,
+        case when inference = 'fixed' then relative_ci_lower else sequential_ci_lower end
+            as deciding_ci_lower,
+        case when inference = 'fixed' then relative_ci_upper else sequential_ci_upper end
+            as deciding_ci_upper,
+        case when inference = 'fixed' then p_value else sequential_p_value end as deciding_p_value
+    from preferred
+    where preference = 1
+),
+
+tested as (
+    select
+        directed.*,
+        direction * absolute_effect > 0e0 as is_improvement,
+        case
+            when inference = 'fixed' and direction * absolute_effect < 0e0 then p_value / 2e0
+            when inference = 'fixed' then 1e0 - p_value / 2e0
+            when log_e_value is null then null
+            when direction * absolute_effect < 0e0 and log_e_value > 0e0
+                then exp(-least(log_e_value, 7e2))
+            else 1e0
+        end as deterioration_p_value,
+        case
+            when metric_role != 'guardrail' or minimum_effect is null then null
+            when inference = 'fixed' then non_inferiority_p_value <= alpha
+            when better = 'down' then deciding_ci_upper < minimum_effect
+            else deciding_ci_lower > -minimum_effect
+        end as is_within_margin
+    from directed
+),
+
+-- the family is what is declared: a metric without data counts as one that did not win
+ranked as (
+    select
+        tested.*,
+        count(*) over (partition by experiment_name, metric_role) as role_size,
+        count(*) over (partition by experiment_name, treatment_variant) as treatment_metrics,
+        row_number() over (
+            partition by experiment_name, metric_role
+            order by coalesce(deciding_p_value, 1e0), metric_name, treatment_variant
+        ) as role_rank
+    from tested
+),
+
+stepped as (
+    select
+        ranked.*,
+        max((role_size - role_rank + 1e0) * coalesce(deciding_p_value, 1e0)) over (
+            partition by experiment_name, metric_role
+            order by role_rank
+            rows between unbounded preceding and current row
+        ) as step_down_p_value
+    from ranked
+)
+
+select
+    experiment_name,
+    metric_name,
+    metric_role,
+    treatment_variant,
+    inference,
+    alpha,
+    better,
+    minimum_effect,
+    adjustment,
+    control_units,
+    treatment_units,
+    immature_units,
+    relative_effect,
+    deciding_ci_lower,
+    deciding_ci_upper,
+    deciding_p_value,
+    case when metric_role = 'success' then role_size end as success_family_size,
+    case when metric_role = 'success' then least(step_down_p_value, 1e0) end as success_p_value,
+    coalesce(metric_role = 'success' and is_improvement and step_down_p_value <= alpha, false)
+        as is_win,
+    case when metric_role = 'guardrail' then non_inferiority_p_value end as non_inferiority_p_value,
+    case
+        when metric_role = 'guardrail' and minimum_effect is not null
+            then coalesce(is_within_margin, false)
+    end as is_within_margin,
+    deterioration_p_value,
+    alpha / treatment_metrics as deterioration_alpha,
+    coalesce(deterioration_p_value <= alpha / treatment_metrics, false) as is_deteriorated,
+    status
+from stepped

@@ -1,0 +1,270 @@
+{#- Schultzberg, Ankargren and Frånberg 2024: ship if a success metric wins, every guardrail is not
+    worse than its margin, nothing deteriorates and the data can be trusted. -#}
+with
+
+experiments as (
+    select * from {{ ref('stg_declarations__experiments') }}
+),
+
+variants as (
+    select * from {{ ref('stg_declarations__experiment_variants') }}
+),
+
+evidence as (
+    select * from {{ ref('int_experiment_evidence') }}
+),
+
+health as (
+    select * from {{ ref('rpt_experiment_health') }}
+    where status = 'fail'
+),
+
+as_of as (
+    select * from {{ ref('int_as_of') }}
+),
+
+described as (
+    select
+        evidence.*,
+        concat(
+            metric_name,
+            case
+                when status != 'ok' then concat(' (', status, ')')
+                when relative_effect is null then ' (no relative effect: control is 0)'
+                else concat(
+                    ' ', {{ percent_text('relative_effect') }}, ' (',
+                    case
+                        when deciding_ci_lower is null or deciding_ci_upper is null then 'no bounded '
+                        else concat(
+                            {{ percent_text('deciding_ci_lower') }}, ' to ',
+                            {{ percent_text('deciding_ci_upper') }}, ', '
+                        )
+                    end,
+                    {{ percent_text('1e0 - alpha', signed=false) }},
+                    case when inference = 'fixed' then ' interval)' else ' always-valid interval)' end
+                )
+            end
+        ) as finding,
+        concat(
+            metric_name, case
+                when better = 'down' then ' at most ' else ' at least '
+            end,
+            {{ percent_text("minimum_effect * case when better = 'down' then 1e0 else -1e0 end") }}
+        ) as demand
+    from evidence
+),
+
+-- one row per treatment: what its metrics say together
+judged as (
+    select
+        experiment_name,
+        treatment_variant,
+        count(case when metric_role = 'success' then 1 end) as success_metrics,
+        max(success_family_size) as success_family_size,
+        count(case when is_within_margin is not null then 1 end) as margin_guardrails,
+        min(deterioration_alpha) as deterioration_alpha,
+        max(control_units) as control_units,
+        max(treatment_units) as treatment_units,
+        count(case when status = 'ok' then 1 end) as estimated_metrics,
+        max(case when immature_units > 0 then 1 else 0 end) = 1 as has_open_windows,
+        {{ sorted_list_text(
+            "case when immature_units > 0 then concat(metric_name, ' (', immature_units, ' units)') end"
+        ) }} as open_windows,
+        {{ sorted_list_text("case when status != 'ok' then concat(metric_name, ' (', status, ')') end") }}
+            as missing_metrics,
+        {{ sorted_list_text("concat(metric_name, ' (', adjustment, ')')") }} as deciding_adjustments,
+        {{ sorted_list_text("case when is_win then metric_name end") }} as winning_metrics,
+        {{ sorted_list_text("case when is_win then finding end") }} as wins,
+        {{ sorted_list_text("case when is_deteriorated then metric_name end") }}
+            as deteriorated_metrics,
+        {{ sorted_list_text("case when is_deteriorated then finding end") }} as deteriorations,
+        {{ sorted_list_text("case when not is_within_margin then metric_name end") }}
+            as failed_guardrails,
+        {{ sorted_list_text("case when not is_within_margin then finding end") }} as failures,
+        {{ sorted_list_text("case when not is_within_margin then demand end") }} as failed_demands,
+        {{ sorted_list_text("case when is_within_margin then finding end") }} as kept_guardrails,
+        {{ sorted_list_text(
+            "case when metric_role = 'guardrail' and is_within_margin is null then metric_name end"
+        ) }} as guardrails_without_margin,
+        {{ sorted_list_text("case when metric_role = 'success' then finding end") }}
+            as success_findings
+    from described
+    group by experiment_name, treatment_variant
+),
+
+broken as (
+    select
+        experiment_name,
+        {{ sorted_list_text(
+            "case
+                when segment_name = 'all' then check_name
+                else concat(check_name, ' (', segment_name, ' = ', segment_value, ')')
+            end"
+        ) }} as failed_checks,
+        coalesce(
+            {{ sorted_list_text("case when segment_name = 'all' then detail end", ' ') }},
+            {{ sorted_list_text("concat(segment_name, ' = ', segment_value, ': ', detail)", ' ') }}
+        ) as details
+    from health
+    group by experiment_name
+),
+
+situations as (
+    select
+        experiments.experiment_name,
+        experiments.control_variant,
+        variants.variant as treatment_variant,
+        experiments.inference,
+        experiments.started_at,
+        experiments.ended_at,
+        experiments.alpha,
+        experiments.power,
+        cast(as_of.as_of as date) as as_of_date,
+        coalesce(experiments.started_at > as_of.as_of, false) as is_planned,
+        -- at its end, units that entered late may still have open windows
+        coalesce(experiments.ended_at <= as_of.as_of, false) as has_ended,
+        coalesce(experiments.ended_at <= as_of.as_of and not judged.has_open_windows, false)
+            as is_complete,
+        {{ relation_columns_of('judged', [
+            'success_metrics', 'success_family_size', 'margin_guardrails', 'deterioration_alpha',
+            'control_units', 'treatment_units', 'estimated_metrics', 'open_windows',
+            'missing_metrics', 'deciding_adjustments', 'winning_metrics', 'wins',
+            'deteriorated_metrics', 'deteriorations', 'failed_guardrails', 'failures',
+            'failed_demands', 'kept_guardrails', 'guardrails_without_margin', 'success_findings',
+        ]) }},
+        broken.failed_checks,
+        broken.details
+    from experiments
+    cross join as_of
+    inner join variants
+        on
+            experiments.experiment_name = variants.experiment_name
+            and experiments.control_variant != variants.variant
+    left join judged
+        on
+            experiments.experiment_name = judged.experiment_name
+            and variants.variant = judged.treatment_variant
+    left join broken
+        on experiments.experiment_name = broken.experiment_name
+),
+
+decided as (
+    select
+        situations.*,
+        case
+            when failed_checks is not null then 'failed_check'
+            when is_planned then 'planned'
+            when coalesce(control_units + treatment_units, 0) = 0 then 'no_units'
+            when inference = 'fixed' and not is_complete then 'not_yet'
+            when deteriorated_metrics is not null then 'deteriorated'
+            when winning_metrics is not null and failed_guardrails is null then 'won'
+            when winning_metrics is not null and is_complete then 'unsafe'
+            when winning_metrics is not null then 'unsafe_yet'
+            when is_complete then 'no_win'
+            else 'no_win_yet'
+        end as situation
+    from situations
+)
+
+select
+    experiment_name,
+    control_variant,
+    treatment_variant,
+    as_of_date,
+    case situation
+        when 'failed_check' then 'invalid'
+        when 'won' then 'ship'
+        when 'deteriorated' then 'do_not_ship'
+        when 'unsafe' then 'do_not_ship'
+        when 'no_win' then 'do_not_ship'
+        else 'keep_running'
+    end as decision,
+    concat(
+        case situation
+            when 'failed_check' then concat('The data cannot be trusted. ', details)
+            when 'planned'
+                then concat('It starts on ', cast(cast(started_at as date) as string), '.')
+            when 'no_units'
+                then concat(
+                    'No unit can be analysed',
+                    case
+                        when has_ended
+                            then ' though it has ended: look at its exposures and dates.'
+                        else ' yet.'
+                    end
+                )
+            when 'not_yet'
+                then case
+                    when ended_at is null
+                        then 'It is tested once, at its end, and no end is declared.'
+                    when has_ended
+                        then concat(
+                            'It has ended; units whose metric windows are still open: ',
+                            open_windows, '. It is tested once, when they have closed.'
+                        )
+                    else concat(
+                        'It is tested once, at its end on ',
+                        cast(cast(ended_at as date) as string),
+                        '; nothing is called significant before.'
+                    )
+                end
+            when 'deteriorated' then concat('Worse on ', deteriorations, '.')
+            when 'won'
+                then concat(
+                    'Better on ', wins,
+                    coalesce(concat('; within its margin: ', kept_guardrails), ''),
+                    '. Nothing got worse and every health check passes.'
+                )
+            when 'unsafe'
+                then concat(
+                    'Better on ', wins, ', but harm cannot be ruled out: the interval must show ',
+                    failed_demands, ', and shows ', failures, '.'
+                )
+            when 'unsafe_yet'
+                then concat(
+                    'Better on ', wins, ', but harm cannot be ruled out yet: the interval must show ',
+                    failed_demands, ', and shows ', failures, '.'
+                )
+            else case
+                when coalesce(success_metrics, 0) = 0
+                    then 'No success metric is declared, so that nothing can win.'
+                when is_complete
+                    then concat('No success metric is better: ', success_findings, '.')
+                else concat('No success metric is better yet: ', success_findings, '.')
+            end
+        end,
+        case
+            when situation in ('won', 'unsafe', 'unsafe_yet') and guardrails_without_margin is not null
+                then concat(
+                    ' Without a declared margin, only tested for getting worse: ',
+                    guardrails_without_margin, '.'
+                )
+            else ''
+        end,
+        case
+            when situation in ('won', 'unsafe') and missing_metrics is not null
+                then concat(' Not judged: ', missing_metrics, '.')
+            else ''
+        end
+    ) as reason,
+    winning_metrics,
+    failed_guardrails,
+    guardrails_without_margin,
+    deteriorated_metrics,
+    missing_metrics,
+    failed_checks,
+    deciding_adjustments,
+    inference,
+    case when inference = 'fixed' then 'fixed_horizon' else 'always_valid' end as deciding_interval,
+    is_complete,
+    coalesce(control_units, 0) as control_units,
+    coalesce(treatment_units, 0) as treatment_units,
+    alpha,
+    power,
+    alpha / nullif(cast(success_family_size as double), 0e0) as success_alpha,
+    case when margin_guardrails > 0 then alpha end as non_inferiority_alpha,
+    deterioration_alpha,
+    1e0 - (1e0 - power) / (coalesce(margin_guardrails, 0) + 1e0) as power_per_test,
+    alpha as type_i_error_bound,
+    least(1e0 - power + alpha, 1e0) as type_ii_error_bound
+from decided
