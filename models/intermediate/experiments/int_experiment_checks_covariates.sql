@@ -97,7 +97,7 @@ ranked as (
 worst as (
     select
         ranked.*,
-        least(tail * comparisons, 1e0) as p_value
+        case when tail * comparisons > 1e0 then 1e0 else tail * comparisons end as p_value
     from ranked
     where place = 1
 )
@@ -118,12 +118,12 @@ select
         when worst.p_value < 1e-3
             then concat(
                 worst.metric_name, ' of ', worst.variant,
-                ' differed from control before anybody was exposed, the most of ',
-                worst.comparisons, ' comparisons. Look at how units are assigned, and at earlier',
-                ' experiments on the same units.'
+                ' differed from control before anybody was exposed; comparisons: ',
+                worst.comparisons, '. Look at how units are assigned, and at earlier experiments on',
+                ' the same units.'
             )
         else concat(
-            'The arms were alike before exposure in ', worst.comparisons, ' comparisons.'
+            'The arms were alike before exposure; comparisons: ', worst.comparisons, '.'
         )
     end as detail
 from experiments

@@ -44,8 +44,8 @@ neighbour_counts as (
 shared_units as (
     select
         neighbours.experiment_name,
-        count(distinct units.unit_id) as units,
-        count(distinct neighbours.other_name) as others
+        neighbours.other_name,
+        units.unit_id
     from neighbours
     inner join units
         on neighbours.experiment_name = units.experiment_name
@@ -56,7 +56,31 @@ shared_units as (
     where
         (neighbours.other_ended_at is null or units.first_exposed_at < neighbours.other_ended_at)
         and (neighbours.ended_at is null or other_units.first_exposed_at < neighbours.ended_at)
-    group by neighbours.experiment_name
+),
+
+shared_counts as (
+    select
+        experiment_name,
+        count(distinct unit_id) as units
+    from shared_units
+    group by experiment_name
+),
+
+others as (
+    select
+        experiment_name,
+        other_name,
+        count(*) as units
+    from shared_units
+    group by experiment_name, other_name
+),
+
+other_lists as (
+    select
+        experiment_name,
+        {{ sorted_list_text("concat(other_name, ' ', units)") }} as others
+    from others
+    group by experiment_name
 ),
 
 layers as (
@@ -65,31 +89,33 @@ layers as (
         'layer_overlap' as check_name,
         case
             when neighbour_counts.neighbours > 0
-                then cast(coalesce(shared_units.units, 0) as double)
+                then cast(coalesce(shared_counts.units, 0) as double)
         end as statistic,
         cast(null as double) as p_value,
         case
             when neighbour_counts.neighbours is null then 'not_applicable'
-            when shared_units.units > 0 then 'fail'
+            when shared_counts.units > 0 then 'fail'
             else 'pass'
         end as status,
         case
             when experiments.layer is null then 'The experiment is in no layer.'
             when neighbour_counts.neighbours is null
                 then concat('No other experiment of layer ', experiments.layer, ' runs meanwhile.')
-            when shared_units.units > 0
+            when shared_counts.units > 0
                 then concat(
-                    shared_units.units, ' units are also in ', shared_units.others,
-                    ' other experiments of layer ', experiments.layer,
-                    ' at the same time. Look at how the assistant assigns layers.'
+                    shared_counts.units, ' units are at the same time in other experiments of layer ',
+                    experiments.layer, ': ', other_lists.others,
+                    '. Look at how the assistant assigns layers.'
                 )
             else concat('No unit is in another experiment of layer ', experiments.layer, '.')
         end as detail
     from experiments
     left join neighbour_counts
         on experiments.experiment_name = neighbour_counts.experiment_name
-    left join shared_units
-        on experiments.experiment_name = shared_units.experiment_name
+    left join shared_counts
+        on experiments.experiment_name = shared_counts.experiment_name
+    left join other_lists
+        on experiments.experiment_name = other_lists.experiment_name
 ),
 
 holdouts as (

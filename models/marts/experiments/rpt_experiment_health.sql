@@ -70,7 +70,7 @@ select
     statistic,
     p_value,
     -- a double holds e-values up to 1e304; the logarithm has no such end
-    exp(least(log_e_value, 7e2)) as e_value,
+    case when log_e_value is not null then exp(least(log_e_value, 7e2)) end as e_value,
     log_e_value,
     status,
     detail
