@@ -378,9 +378,17 @@ post_stratified_estimates as (
                 then stratum_sums.treatment_stratified
         end as treatment_value
         {%- for side in ['control', 'treatment'] %},
-        stratum_sums.{{ side }}_variance,
-        stratum_sums.{{ side }}_variance * stratum_sums.{{ side }}_variance
-        / nullif(stratum_sums.{{ side }}_freedom_part, 0e0) as {{ side }}_freedom
+        case
+            when abs(stratum_sums.{{ side }}_variance)
+                <= 1e-13 * totals.{{ side }}_value_scale / totals.{{ side }}_units then 0e0
+            else stratum_sums.{{ side }}_variance
+        end as {{ side }}_variance,
+        -- an arm without variance adds nothing to the other's degrees of freedom
+        coalesce(
+            stratum_sums.{{ side }}_variance * stratum_sums.{{ side }}_variance
+            / nullif(stratum_sums.{{ side }}_freedom_part, 0e0),
+            totals.{{ side }}_units - 1e0
+        ) as {{ side }}_freedom
         {%- endfor %},
         stratum_sums.control_shared / totals.control_units as control_covariance,
         totals.control_value_variance / totals.control_units

@@ -77,7 +77,11 @@ differences as (
     select
         fours.*,
         treated_value - alone_value - other_value + neither_value as interaction_effect,
-        sqrt(treated_variance + alone_variance + other_variance + neither_variance) as std_error,
+        -- what is left of terms that cancel may be less than 0
+        case
+            when treated_variance + alone_variance + other_variance + neither_variance > 0e0
+                then sqrt(treated_variance + alone_variance + other_variance + neither_variance)
+        end as std_error,
         (treated_count + alone_count + other_count + neither_count)
         * (treated_count * neither_count - alone_count * other_count)
         * (treated_count * neither_count - alone_count * other_count)
