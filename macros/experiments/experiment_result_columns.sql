@@ -20,7 +20,9 @@
     {{ relation }}.sequential_ci_lower,
     {{ relation }}.sequential_ci_upper,
     -- a double holds e-values up to 1e304; the logarithm has no such end
-    exp(least({{ relation }}.log_e_value, 7e2)) as e_value,
+    case
+        when {{ relation }}.log_e_value is not null then exp(least({{ relation }}.log_e_value, 7e2))
+    end as e_value,
     {{ relation }}.log_e_value,
     {{ relation }}.non_inferiority_p_value,
     {{ relation }}.posterior_mean,
