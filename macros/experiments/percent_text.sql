@@ -1,6 +1,6 @@
-{% macro percent_text(share, signed=true) -%}
+{% macro percent_text(share) -%}
     concat(
-        {% if signed %}case when {{ share }} >= 0e0 then '+' else '' end,{% endif %}
+        case when {{ share }} >= 0e0 then '+' else '' end,
         -- beyond that a decimal has no room
         {{ decimal_text('1e2 * least(greatest(' ~ share ~ ', -1e12), 1e12)', 1) }},
         '%'

@@ -1,5 +1,12 @@
 {#- Schultzberg, Ankargren and Frånberg 2024: ship if a success metric wins, every guardrail is not
     worse than its margin, nothing deteriorates and the data can be trusted. -#}
+{%- set judged_columns = [
+    'success_metrics', 'success_family_size', 'margin_guardrails', 'deterioration_alpha',
+    'control_units', 'treatment_units', 'open_windows', 'missing_metrics', 'deciding_adjustments',
+    'winning_metrics', 'wins', 'deteriorated_metrics', 'deteriorations', 'failed_guardrails',
+    'failures', 'failed_demands', 'kept_guardrails', 'guardrails_without_margin',
+    'success_findings',
+] -%}
 with
 
 experiments as (
@@ -23,9 +30,24 @@ as_of as (
     select * from {{ ref('int_as_of') }}
 ),
 
-described as (
+-- 95%, but 99.5%
+labelled as (
     select
         evidence.*,
+        concat(
+            case
+                when abs(1e2 * alpha - round(1e2 * alpha)) < 1e-9
+                    then {{ decimal_text('1e2 - 1e2 * alpha', 0) }}
+                else {{ decimal_text('1e2 - 1e2 * alpha', 1) }}
+            end,
+            '%'
+        ) as confidence
+    from evidence
+),
+
+described as (
+    select
+        labelled.*,
         concat(
             metric_name,
             case
@@ -40,7 +62,7 @@ described as (
                             {{ percent_text('deciding_ci_upper') }}, ', '
                         )
                     end,
-                    {{ percent_text('1e0 - alpha', signed=false) }},
+                    confidence,
                     case when inference = 'fixed' then ' interval)' else ' always-valid interval)' end
                 )
             end
@@ -51,7 +73,7 @@ described as (
             end,
             {{ percent_text("minimum_effect * case when better = 'down' then 1e0 else -1e0 end") }}
         ) as demand
-    from evidence
+    from labelled
 ),
 
 -- one row per treatment: what its metrics say together
@@ -65,7 +87,6 @@ judged as (
         min(deterioration_alpha) as deterioration_alpha,
         max(control_units) as control_units,
         max(treatment_units) as treatment_units,
-        count(case when status = 'ok' then 1 end) as estimated_metrics,
         max(case when immature_units > 0 then 1 else 0 end) = 1 as has_open_windows,
         {{ sorted_list_text(
             "case when immature_units > 0 then concat(metric_name, ' (', immature_units, ' units)') end"
@@ -125,13 +146,9 @@ situations as (
         coalesce(experiments.ended_at <= as_of.as_of, false) as has_ended,
         coalesce(experiments.ended_at <= as_of.as_of and not judged.has_open_windows, false)
             as is_complete,
-        {{ relation_columns_of('judged', [
-            'success_metrics', 'success_family_size', 'margin_guardrails', 'deterioration_alpha',
-            'control_units', 'treatment_units', 'estimated_metrics', 'open_windows',
-            'missing_metrics', 'deciding_adjustments', 'winning_metrics', 'wins',
-            'deteriorated_metrics', 'deteriorations', 'failed_guardrails', 'failures',
-            'failed_demands', 'kept_guardrails', 'guardrails_without_margin', 'success_findings',
-        ]) }},
+        {%- for column in judged_columns %}
+        judged.{{ column }},
+        {%- endfor %}
         broken.failed_checks,
         broken.details
     from experiments
@@ -213,17 +230,17 @@ select
                 then concat(
                     'Better on ', wins,
                     coalesce(concat('; within its margin: ', kept_guardrails), ''),
-                    '. Nothing got worse and every health check passes.'
+                    '. Nothing is shown to get worse, and no health check fails.'
                 )
             when 'unsafe'
                 then concat(
-                    'Better on ', wins, ', but harm cannot be ruled out: the interval must show ',
-                    failed_demands, ', and shows ', failures, '.'
+                    'Better on ', wins, ', but more harm than allowed (', failed_demands,
+                    ') cannot be ruled out: ', failures, '.'
                 )
             when 'unsafe_yet'
                 then concat(
-                    'Better on ', wins, ', but harm cannot be ruled out yet: the interval must show ',
-                    failed_demands, ', and shows ', failures, '.'
+                    'Better on ', wins, ', but more harm than allowed (', failed_demands,
+                    ') cannot be ruled out yet: ', failures, '.'
                 )
             else case
                 when coalesce(success_metrics, 0) = 0
@@ -247,10 +264,11 @@ select
             else ''
         end
     ) as reason,
-    winning_metrics,
-    failed_guardrails,
+    -- a fixed test that is looked at early is no test
+    {%- for column in ['winning_metrics', 'failed_guardrails', 'deteriorated_metrics'] %}
+    case when inference != 'fixed' or is_complete then {{ column }} end as {{ column }},
+    {%- endfor %}
     guardrails_without_margin,
-    deteriorated_metrics,
     missing_metrics,
     failed_checks,
     deciding_adjustments,
