@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from orchestration.lib.dbt_runner import BuildReport
     from orchestration.lib.home import Workspace
     from orchestration.lib.report import (
+        Decision,
         ExperimentReport,
         LedgerTotals,
         MetricResult,
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 COLOURS = {
     "better": "green",
     "worse": "red",
-    "harmful": "red",
+    "ship": "green",
+    "do not ship": "red",
     "invalid": "red",
     "stated": "cyan",
     "inferred": "green",
@@ -121,25 +123,32 @@ def ledger(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 
 def experiment(report: ExperimentReport) -> RenderableType:
-    """Show one experiment: verdict, reason, metrics."""
-    heading = (
-        f"\n[bold]{escape(report.experiment_name)}[/]: {_coloured(report.verdict)} - "
-        f"{escape(report.reason)}"
-    )
-    confidence = {f"{1 - metric.alpha:.0%}" for metric in report.metrics}
-    parts: list[RenderableType] = [heading]
-    for treatment in dict.fromkeys(metric.treatment for metric in report.metrics):
-        table = _table(f"  {treatment}", "effect", f"{' / '.join(sorted(confidence))} interval", "")
-        for metric in report.metrics:
-            if metric.treatment == treatment:
-                table.add_row(
-                    f"  {escape(metric.metric_name)}",
-                    effect(metric),
-                    interval(metric.lower, metric.upper),
-                    _coloured(metric.direction) if metric.status == "ok" else escape(metric.status),
-                )
+    """Show one experiment: what was decided on each treatment and why, and its metrics."""
+    # a failed check says the same of every treatment
+    is_one = len({(each.decision, each.reason) for each in report.decisions}) == 1
+    heading = f"\n[bold]{escape(report.experiment_name)}[/]"
+    parts: list[RenderableType] = [
+        f"{heading}: {decision(report.decisions[0])}" if is_one else heading
+    ]
+    for each in report.decisions:
+        if not is_one:
+            parts.append(f"  {escape(each.treatment)}: {decision(each)}")
+        metrics = [metric for metric in report.metrics if metric.treatment == each.treatment]
+        table = _table(f"  {each.treatment}", "effect", " / ".join(_intervals(metrics)), "")
+        for metric in metrics:
+            table.add_row(
+                f"  {escape(metric.metric_name)}",
+                percent(metric.relative_effect),
+                interval(metric.lower, metric.upper),
+                _coloured(metric.direction) if metric.status == "ok" else escape(metric.status),
+            )
         parts.append(table)
     return Group(*parts)
+
+
+def decision(found: Decision) -> str:
+    """Write a decision with its reason."""
+    return f"{_coloured(found.decision.replace('_', ' '))} - {escape(found.reason)}"
 
 
 def preferences(rows: Sequence[Preference]) -> RenderableType:
@@ -169,16 +178,22 @@ def next_steps(found: Summary, workspace: Workspace) -> str:
     )
 
 
-def effect(metric: MetricResult) -> str:
-    """Write an effect as a share of control, or as it is where control is zero or unknown."""
-    if metric.relative_effect is not None:
-        return f"{metric.relative_effect:+.1%}"
-    return "" if metric.effect is None else f"{metric.effect:+,.4g}"
+def percent(share: float | None) -> str:
+    """Write a share of control as a signed percentage, or nothing where there is none."""
+    return "" if share is None else f"{share:+.1%}"
 
 
 def interval(lower: float | None, upper: float | None) -> str:
-    """Write an interval, or nothing where there is none."""
-    return "" if lower is None or upper is None else f"{lower:+,.4g} to {upper:+,.4g}"
+    """Write the interval of a share, or nothing where there is none."""
+    return "" if lower is None or upper is None else escape(f"[{lower:+.1%}, {upper:+.1%}]")
+
+
+def _intervals(metrics: Sequence[MetricResult]) -> list[str]:
+    kinds = {
+        f"{100 * (1 - metric.alpha):g}% {'' if metric.inference == 'fixed' else 'always-valid '}interval"
+        for metric in metrics
+    }
+    return sorted(kinds)
 
 
 def _table(*columns: str) -> Table:

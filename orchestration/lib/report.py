@@ -1,6 +1,6 @@
-"""What a build found, in the words of the person who asked: read from the warehouse, then judged.
+"""What a build found, in the words of the person who asked: read from the warehouse.
 
-Reading and judging are apart: what a verdict is can be tested without a warehouse.
+What was decided and why stands in the marts; nothing is judged here.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-Verdict = Literal["invalid", "harmful", "better", "no clear difference", "no data"]
-Direction = Literal["better", "worse", "no clear difference", "unknown"]
+Direction = Literal[
+    "better", "worse", "no clear difference", "unbounded", "not tested yet", "unknown"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,12 @@ class LedgerTotals:
 
 @dataclass(frozen=True, slots=True)
 class MetricResult:
-    """One metric of one treatment against control, over all units.
+    """One metric of one treatment against control, over all units, by the estimate that decides.
 
-    effect, lower and upper are absolute, in the metric's own unit; relative_effect is a share of
-    control; the interval covers 1 - alpha. status is ok, or the reason why there are no numbers.
-    better is up or down.
+    relative_effect is a share of control, as are lower and upper, the ends of its interval that
+    covers 1 - alpha: of the fixed test, or always-valid. They are None where control is 0 or the
+    interval has no end. is_tested is false for a fixed test before its time. status is ok, or the
+    reason why there are no numbers. better is up or down.
     """
 
     experiment_name: str
@@ -52,42 +54,46 @@ class MetricResult:
     role: str
     treatment: str
     better: str
+    adjustment: str
+    inference: str
     units: int
-    control_value: float | None
-    treatment_value: float | None
-    effect: float | None
+    relative_effect: float | None
     lower: float | None
     upper: float | None
-    relative_effect: float | None
     alpha: float
+    is_tested: bool
     status: str
 
     @property
     def direction(self) -> Direction:
         """What the interval says: it lies on one side of zero, or it does not."""
-        if self.status != "ok" or self.lower is None or self.upper is None:
+        if self.status != "ok":
             return "unknown"
+        if not self.is_tested:
+            return "not tested yet"
+        if self.lower is None or self.upper is None:
+            return "unbounded"
         if self.lower <= 0 <= self.upper:
             return "no clear difference"
         return "better" if (self.lower > 0) == (self.better != "down") else "worse"
 
 
 @dataclass(frozen=True, slots=True)
-class FailedCheck:
-    """A health check that an experiment did not pass."""
+class Decision:
+    """What was decided on one treatment: ship, do_not_ship, keep_running or invalid, and why."""
 
     experiment_name: str
-    check_name: str
-    detail: str
+    treatment: str
+    decision: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class ExperimentReport:
-    """One experiment: its verdict, why, and its metrics."""
+    """One experiment: what was decided on each treatment, and its metrics."""
 
     experiment_name: str
-    verdict: Verdict
-    reason: str
+    decisions: Sequence[Decision]
     metrics: Sequence[MetricResult]
 
 
@@ -118,45 +124,6 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """Return the summary for `--json`."""
         return asdict(self)
-
-
-def judge(
-    experiment_name: str, metrics: Sequence[MetricResult], failed: Sequence[FailedCheck]
-) -> ExperimentReport:
-    """Say what an experiment showed.
-
-    A failed health check comes first, because it makes every number meaningless; then harm; then
-    success. Exploratory metrics decide nothing.
-    """
-
-    def report(verdict: Verdict, reason: str) -> ExperimentReport:
-        return ExperimentReport(experiment_name, verdict, reason, metrics)
-
-    if failed:
-        return report("invalid", " ".join(check.detail for check in failed))
-    deciding = [metric for metric in metrics if metric.role != "exploratory"]
-    known = [metric for metric in deciding if metric.direction != "unknown"]
-    if not known:
-        reasons = sorted({metric.status for metric in deciding}) or ["no metrics are declared"]
-        return report("no data", f"no effect can be computed: {', '.join(reasons)}")
-    worse = [metric for metric in known if metric.direction == "worse"]
-    if worse:
-        return report("harmful", f"worse on {_names(worse)}")
-    better = [m for m in known if m.direction == "better" and m.role == "success"]
-    if better:
-        return report("better", f"better on {_names(better)}, and worse on nothing it may not harm")
-    success = [metric for metric in known if metric.role == "success"]
-    return report(
-        "no clear difference", f"the interval of {_names(success or known)} includes zero"
-    )
-
-
-def _names(metrics: Sequence[MetricResult]) -> str:
-    several = len({metric.treatment for metric in metrics}) > 1
-    return ", ".join(
-        f"{metric.metric_name} ({metric.treatment})" if several else metric.metric_name
-        for metric in metrics
-    )
 
 
 def read_summary(warehouse: Path) -> Summary:
@@ -231,14 +198,36 @@ def _read_experiments(connection: duckdb.DuckDBPyConnection) -> list[ExperimentR
         for row in connection.execute(
             """
             select
-                experiment_name, metric_name, metric_role, treatment_variant,
-                coalesce(better, 'up'), control_units + treatment_units,
-                control_value, treatment_value,
-                absolute_effect, absolute_ci_lower, absolute_ci_upper, relative_effect, alpha, status
-            from marts.rpt_experiment_results
-            where segment_name = 'all' and adjustment = 'none'
+                results.experiment_name,
+                results.metric_name,
+                results.metric_role,
+                results.treatment_variant,
+                coalesce(results.better, 'up'),
+                results.adjustment,
+                results.inference,
+                results.control_units + results.treatment_units,
+                results.relative_effect,
+                if(results.inference = 'fixed', relative_ci_lower, sequential_ci_lower),
+                if(results.inference = 'fixed', relative_ci_upper, sequential_ci_upper),
+                results.alpha,
+                results.inference != 'fixed' or decisions.is_complete,
+                results.status
+            from marts.rpt_experiment_results as results
+            inner join marts.rpt_experiment_decisions as decisions
+                using (experiment_name, treatment_variant)
+            where
+                results.segment_name = 'all'
+                and (
+                    results.adjustment = 'none'
+                    or (results.adjustment = 'cuped' and results.status = 'ok')
+                )
+            qualify
+                row_number() over (
+                    partition by results.experiment_name, metric_name, treatment_variant
+                    order by results.adjustment
+                ) = 1
             order by
-                experiment_name,
+                results.experiment_name,
                 treatment_variant,
                 case metric_role
                     when 'success' then 0 when 'guardrail' then 1 when 'deterioration' then 2
@@ -248,23 +237,22 @@ def _read_experiments(connection: duckdb.DuckDBPyConnection) -> list[ExperimentR
             """
         ).fetchall()
     ]
-    failed = [
-        FailedCheck(*row)
+    decisions = [
+        Decision(*row)
         for row in connection.execute(
             """
-            select experiment_name, check_name, detail
-            from marts.rpt_experiment_health
-            where status = 'fail' and segment_name = 'all'
-            order by experiment_name, check_name
+            select experiment_name, treatment_variant, decision, reason
+            from marts.rpt_experiment_decisions
+            order by experiment_name, treatment_variant
             """
         ).fetchall()
     ]
-    names = dict.fromkeys(metric.experiment_name for metric in metrics)
+    names = dict.fromkeys(decision.experiment_name for decision in decisions)
     return [
-        judge(
+        ExperimentReport(
             name,
+            [decision for decision in decisions if decision.experiment_name == name],
             [metric for metric in metrics if metric.experiment_name == name],
-            [check for check in failed if check.experiment_name == name],
         )
         for name in names
     ]

@@ -1,12 +1,15 @@
-"""Verdicts follow from intervals, directions and health alone."""
+"""What the summary says follows from the marts; a direction is only the side of an interval."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
-from orchestration.lib.report import FailedCheck, LedgerTotals, MetricResult, judge
+from orchestration.lib import render
+from orchestration.lib.report import Decision, ExperimentReport, LedgerTotals, MetricResult
 
 CLICKS = MetricResult(
     experiment_name="e",
@@ -14,17 +17,26 @@ CLICKS = MetricResult(
     role="success",
     treatment="treatment",
     better="up",
+    adjustment="none",
+    inference="fixed",
     units=100,
-    control_value=0.5,
-    treatment_value=0.6,
-    effect=0.1,
-    lower=0.05,
-    upper=0.15,
-    relative_effect=0.2,
+    relative_effect=0.0594,
+    lower=0.0107,
+    upper=0.1081,
     alpha=0.05,
+    is_tested=True,
     status="ok",
 )
-ERRORS = replace(CLICKS, metric_name="errors", role="guardrail", better="down")
+SHIP = Decision("e", "treatment", "ship", "Better on clicks.")
+
+
+def shown(report: ExperimentReport) -> list[str]:
+    """The lines that a terminal shows, spaces between columns reduced to two."""
+    console = Console(file=StringIO(), width=200)
+    console.print(render.experiment(report))
+    assert isinstance(console.file, StringIO)
+    lines = console.file.getvalue().splitlines()
+    return ["  ".join(part.strip() for part in line.split("  ") if part.strip()) for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -36,7 +48,7 @@ ERRORS = replace(CLICKS, metric_name="errors", role="guardrail", better="down")
         (-0.2, -0.01, "down", "better"),
         (-0.1, 0.1, "up", "no clear difference"),
         (0.0, 0.1, "up", "no clear difference"),
-        (None, 0.1, "up", "unknown"),
+        (None, 0.1, "up", "unbounded"),
     ],
 )
 def test_a_direction_is_which_side_of_zero_the_interval_lies_on(
@@ -49,37 +61,39 @@ def test_without_numbers_there_is_no_direction() -> None:
     assert replace(CLICKS, status="one_unit").direction == "unknown"
 
 
-def test_a_failed_check_comes_before_every_number() -> None:
-    found = judge("e", [CLICKS], [FailedCheck("e", "sample_ratio", "Units do not split.")])
-    assert (found.verdict, found.reason) == ("invalid", "Units do not split.")
+def test_a_fixed_test_before_its_time_says_nothing() -> None:
+    assert replace(CLICKS, is_tested=False).direction == "not tested yet"
 
 
-def test_harm_comes_before_success() -> None:
-    found = judge("e", [CLICKS, ERRORS], [])
-    assert (found.verdict, found.reason) == ("harmful", "worse on errors")
+def test_effect_and_interval_have_one_unit() -> None:
+    lines = shown(ExperimentReport("e", [SHIP], [CLICKS]))
+    assert "e: ship - Better on clicks." in lines
+    assert "treatment  effect  95% interval" in lines
+    assert "clicks  +5.9%  [+1.1%, +10.8%]  better" in lines
 
 
-def test_success_needs_a_success_metric() -> None:
-    assert judge("e", [CLICKS], []).verdict == "better"
-    guardrail = replace(CLICKS, role="guardrail")
-    assert judge("e", [guardrail], []).verdict == "no clear difference"
+def test_the_interval_is_named() -> None:
+    sequential = replace(CLICKS, inference="sequential", alpha=0.005)
+    lines = shown(ExperimentReport("e", [SHIP], [sequential]))
+    assert "treatment  effect  99.5% always-valid interval" in lines
 
 
-def test_exploratory_metrics_decide_nothing() -> None:
-    harm = replace(CLICKS, role="exploratory", better="down")
-    assert judge("e", [CLICKS, harm], []).verdict == "better"
-    assert judge("e", [harm], []).verdict == "no data"
+def test_a_missing_estimate_shows_its_reason() -> None:
+    missing = replace(CLICKS, relative_effect=None, lower=None, upper=None, status="missing_arm")
+    assert "clicks  missing_arm" in shown(ExperimentReport("e", [SHIP], [missing]))
 
 
-def test_no_data_says_why() -> None:
-    found = judge("e", [replace(CLICKS, status="missing_arm")], [])
-    assert (found.verdict, found.reason) == ("no data", "no effect can be computed: missing_arm")
-    assert "no metrics are declared" in judge("e", [], []).reason
+def test_treatments_are_decided_on_one_by_one() -> None:
+    other = replace(SHIP, treatment="other", decision="do_not_ship", reason="Worse on clicks.")
+    lines = shown(ExperimentReport("e", [SHIP, other], [CLICKS]))
+    assert "treatment: ship - Better on clicks." in lines
+    assert "other: do not ship - Worse on clicks." in lines
 
 
-def test_several_treatments_are_told_apart() -> None:
-    found = judge("e", [CLICKS, replace(CLICKS, treatment="other")], [])
-    assert "clicks (treatment), clicks (other)" in found.reason
+def test_what_holds_for_all_treatments_is_said_once() -> None:
+    invalid = [Decision("e", each, "invalid", "Units do not split.") for each in ("a", "b")]
+    lines = shown(ExperimentReport("e", invalid, []))
+    assert [line for line in lines if "Units" in line] == ["e: invalid - Units do not split."]
 
 
 def test_the_ledger_balances_when_everything_stands_somewhere() -> None:

@@ -229,7 +229,7 @@ select
             when 'won'
                 then concat(
                     'Better on ', wins,
-                    coalesce(concat('; within its margin: ', kept_guardrails), ''),
+                    coalesce(concat('; within the margin: ', kept_guardrails), ''),
                     '. Nothing is shown to get worse, and no health check fails.'
                 )
             when 'unsafe'

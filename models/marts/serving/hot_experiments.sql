@@ -16,6 +16,10 @@ health as (
     where segment_name = 'all'
 ),
 
+decisions as (
+    select * from {{ ref('rpt_experiment_decisions') }}
+),
+
 as_of as (
     select * from {{ ref('int_as_of') }}
 ),
@@ -25,6 +29,15 @@ variant_lists as (
         experiment_name,
         {{ sorted_list(struct_of({'variant': 'variant', 'allocation': 'allocation'})) }} as variants
     from variants
+    group by experiment_name
+),
+
+decision_lists as (
+    select
+        experiment_name,
+        {{ sorted_list(struct_of({'variant': 'treatment_variant', 'decision': 'decision'})) }}
+            as decisions
+    from decisions
     group by experiment_name
 ),
 
@@ -52,12 +65,15 @@ described as (
             'variants': 'variant_lists.variants',
             'layer': 'experiments.layer',
             'holdout_share': 'experiments.holdout_share',
+            'decisions': 'decision_lists.decisions',
             'is_healthy': 'coalesce(failed_checks.failed_check_count, 0) = 0',
         })) }} as payload
     from experiments
     cross join as_of
     left join variant_lists
         on experiments.experiment_name = variant_lists.experiment_name
+    left join decision_lists
+        on experiments.experiment_name = decision_lists.experiment_name
     left join failed_checks
         on experiments.experiment_name = failed_checks.experiment_name
 )
