@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy import special
 
@@ -40,21 +41,22 @@ def model_sql(name: str, concentration: float) -> str:
 
 def checks(counts: Iterable[Count], concentration: float = 100.0) -> list[dict[str, Any]]:
     """Run the models on cumulative counts; the rows of both checks, all experiments ended."""
-    rows = [list(column) for column in zip(*counts, strict=True)]
+    names = ["experiment_name", "day", "variant", "allocation", "units"]
     with duckdb.connect() as connection:
+        connection.register("counts", pa.table(list(zip(*counts, strict=True)), names=names))
         connection.execute(
             """
             create table int_experiment_arm_counts as
             select
-                unnest($1::varchar[]) as experiment_name,
+                experiment_name,
                 'all' as segment_name,
                 'all' as segment_value,
-                date '2026-03-01' + unnest($2::integer[]) as as_of_date,
-                unnest($3::varchar[]) as variant,
-                unnest($4::double[]) as allocation,
-                unnest($5::bigint[]) as units
-            """,
-            rows,
+                date '2026-03-01' + cast(day as integer) as as_of_date,
+                variant,
+                allocation,
+                units
+            from counts
+            """
         )
         connection.execute(
             "create table stg_declarations__experiments as select distinct experiment_name, "
