@@ -229,7 +229,8 @@ select
             when 'won'
                 then concat(
                     'Better on ', wins,
-                    coalesce(concat('; within the margin: ', kept_guardrails), ''),
+                    -- concat skips nulls on one engine and keeps them on the other
+                    coalesce('; within the margin: ' || kept_guardrails, ''),
                     '. Nothing is shown to get worse, and no health check fails.'
                 )
             when 'unsafe'
