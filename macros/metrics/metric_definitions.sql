@@ -54,8 +54,8 @@
     {%- elif options.kind != 'quantile' and percentiles -%}
         {%- do raise_metric_error(name, 'percentiles do not add up over days; use kind quantile') -%}
     {%- endif -%}
-    {%- if options.kind == 'funnel' and options.get('steps', []) | length not in range(2, 9) -%}
-        {%- do raise_metric_error(name, 'a funnel needs config.meta.experiment.steps, two to eight event names') -%}
+    {%- if options.kind == 'funnel' and options.get('steps', []) | length not in range(2, 6) -%}
+        {%- do raise_metric_error(name, 'a funnel needs config.meta.experiment.steps, two to five event names') -%}
     {%- endif -%}
 {%- endmacro %}
 

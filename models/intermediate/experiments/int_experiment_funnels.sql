@@ -43,7 +43,7 @@ reached_0 as (
     from windows
 )
 
-{%- for step in range(1, 9) %},
+{%- for step in range(1, 6) %},
 
 reached_{{ step }} as (
     select
@@ -83,7 +83,7 @@ reached_{{ step }} as (
 )
 {%- endfor %}
 
-{%- for step in range(1, 9) %}
+{%- for step in range(1, 6) %}
 
 select
     experiment_name,
