@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 from tests.dbt.statistics.macro_sql import query, render, scalar_query, worst
 
@@ -307,3 +307,45 @@ def test_relation_macros_follow_each_other_and_keep_every_row() -> None:
     assert worst(rows[0][3:5], [2 * stats.t.sf(2, 5), 2 * stats.t.sf(1, 6)]) < 1e-12
     assert worst(rows[0][5:], [stats.t.isf(0.025, 5), stats.chi2.sf(4, 1)]) < 1e-12
     assert rows[2][:5] == (2, None, 5, None, None)
+
+
+@pytest.mark.parametrize(("freedom", "tolerance"), [(20, 5e-4), (50, 1e-4), (9998, 1e-8)])
+@pytest.mark.parametrize("tail", [0.05, 0.025, 0.001])
+def test_the_noncentrality_gives_the_noncentral_t_its_power(
+    tail: float, freedom: float, tolerance: float
+) -> None:
+    power = 0.8
+    found = noncentrality(stats.norm.isf(tail), stats.norm.isf(1 - power), freedom)
+    critical = stats.t.isf(tail, freedom)
+    exact = optimize.brentq(lambda delta: stats.nct.sf(critical, freedom, delta) - power, 0, 20)
+    assert found == pytest.approx(exact, rel=tolerance)
+
+
+def test_the_power_vectors_are_met(shared_dir: Path) -> None:
+    path = shared_dir / "reference" / "experiment_vectors.json"
+    vectors = {
+        vector["id"]: vector
+        for vector in json.loads(path.read_text(encoding="utf-8"))["vectors"]
+        if vector["family"] == "power"
+    }
+    detectable = vectors["power_mde_t"]
+    given, settings = detectable["input"], detectable["settings"]
+    delta = noncentrality(
+        stats.norm.isf(settings["alpha"] / 2),
+        stats.norm.isf(1 - settings["power"]),
+        given["n_total"] - 2,
+    )
+    effect = delta * math.sqrt(given["var"] * 4 / given["n_total"])
+    assert effect == pytest.approx(detectable["expected"]["mde_abs"], rel=detectable["rel_tol"])
+    # the plans' own unit test asks for the units of the other two
+    assert set(vectors) == {"power_mde_t", "power_n_t", "sample_size_binomial_alpha_power"}
+
+
+def noncentrality(z_alpha: float, z_power: float, freedom: float) -> float:
+    """What the macro gives for one row."""
+    columns = {"z_alpha": z_alpha, "z_power": z_power, "freedom": freedom}
+    row = ", ".join(f"{float(value)!r}::double as {name}" for name, value in columns.items())
+    text = "{{ t_noncentrality('z_alpha', 'z_power', 'freedom') }}"
+    with duckdb.connect() as connection:
+        found = connection.sql(render(f"select {text} from (select {row})")).fetchall()[0][0]
+    return float(found)
