@@ -339,6 +339,7 @@ def check_declarations(declarations: Path, project_dir: Path) -> list[Problem]:
     problems += _reference_problems(tables)
     problems += _sum_problems(tables)
     problems += _control_problems(tables)
+    problems += _layer_problems(tables)
     problems += _default_value_problems(tables)
     problems += _metric_problems(tables, declarations, project_dir)
     return problems
@@ -486,6 +487,21 @@ def _control_problems(tables: Mapping[str, list[tuple[int, Row]]]) -> Iterator[P
         started, ended = row.get("started_at", ""), row.get("ended_at", "")
         if started and ended and not moment(started) and not moment(ended) and ended <= started:
             yield Problem(name, number_, f"ended_at {ended} is not after started_at {started}")
+
+
+def _layer_problems(tables: Mapping[str, list[tuple[int, Row]]]) -> Iterator[Problem]:
+    """Experiments of one layer assign the same unit, or nobody could say whether they overlap."""
+    name = "experiments/experiments.csv"
+    units: dict[str, str] = {}
+    for number_, row in tables[name]:
+        layer, unit = row.get("layer", ""), row.get("unit") or "user"
+        if layer and units.setdefault(layer, unit) != unit:
+            yield Problem(
+                name,
+                number_,
+                f"layer {layer!r} assigns {units[layer]}s in another row and {unit}s here; "
+                "use one unit per layer",
+            )
 
 
 def _default_value_problems(tables: Mapping[str, list[tuple[int, Row]]]) -> Iterator[Problem]:

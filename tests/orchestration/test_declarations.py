@@ -124,6 +124,11 @@ def appended(line: str) -> Edit:
             "row 2: planned_units: 'many' is not a whole number",
         ),
         (
+            EXPERIMENTS,
+            appended("own,session,control,2026-03-02,,,,,,answers,,,,,"),
+            "row 7: layer 'answers' assigns users in another row and sessions here",
+        ),
+        (
             METRICS,
             replaced("regeneration_rate", "regenerations"),
             f"{METRICS}, row 2: metric_name 'regenerations' is declared nowhere",

@@ -107,7 +107,7 @@ bias as (
             when several_tail < 1e-3
                 then concat(
                     'Units that saw several variants began in one more than its allocation says: ',
-                    several_arms, '. Setting them apart takes more from one arm: look at what moves',
+                    several_arms, '. Setting them apart takes more from one arm. Look at what moves',
                     ' a unit to another variant.'
                 )
             else concat(
@@ -137,7 +137,7 @@ set_apart as (
             case
                 when several_variants_units
                     > {{ var('several_variants_share_limit') }} * cast(units as double)
-                    then ' Assignment does not stick: look at the id that it is made by.'
+                    then ' Assignment does not stick. Look at the id that it is made by.'
                 else ''
             end
         ) as detail
