@@ -127,7 +127,9 @@ def test_hillstrom_effects_are_those_of_the_source(
             row["segment_name"],
             row["segment_value"],
         ): row
-        for row in hillstrom.query("select * from marts.rpt_experiment_results")
+        for row in hillstrom.query(
+            "select * from marts.rpt_experiment_results where adjustment = 'none'"
+        )
     }
     checked = 0
     for arm, metric, segment, value, wanted in effects(expected):
@@ -139,13 +141,94 @@ def test_hillstrom_effects_are_those_of_the_source(
     assert checked == 540
 
 
+def test_hillstrom_cuped_by_prior_spend_says_how_little_it_removes(
+    hillstrom: WorkspaceUnderTest, expected: dict[str, Any]
+) -> None:
+    rows = hillstrom.query(
+        "select * from marts.rpt_experiment_results where metric_name = 'spend' "
+        "and segment_name = 'all' and adjustment = 'cuped'"
+    )
+    wanted = {
+        arm: metrics["spend_cuped_by_history"]
+        for arm, metrics in expected["hillstrom"]["effects"].items()
+    }
+    assert {row["treatment_variant"] for row in rows} == set(wanted)
+    for row in rows:
+        arm = row["treatment_variant"]
+        assert row["status"] == "ok"
+        assert row["units_without_history"] == 0
+        for name in WELCH:
+            assert_close(row[name], wanted[arm][name], f"{arm} {name}")
+        assert_close(row["theta"], wanted[arm]["theta"], f"{arm} theta")
+        assert_close(
+            row["variance_removed"], wanted[arm]["variance_reduction"], f"{arm} variance removed"
+        )
+        assert round(row["variance_removed"], 4) == 0.0004
+
+
+def test_hillstrom_prior_spend_differs_between_no_arms(
+    hillstrom: WorkspaceUnderTest, expected: dict[str, Any]
+) -> None:
+    # the covariate's own moments, since it is no metric of the experiment
+    (control, *treatments) = hillstrom.query(
+        """
+        select
+            variant,
+            count(*) as units,
+            avg(raw_covariate_numerator) as mean,
+            stddev_samp(raw_covariate_numerator) as std_dev
+        from intermediate.int_experiment_unit_values
+        where metric_name = 'spend' and is_latest
+        group by variant
+        order by variant != 'no-email'
+        """
+    )
+    arms = expected["hillstrom"]["arms"]
+    for row in (control, *treatments):
+        wanted = arms[row["variant"]]
+        assert row["units"] == wanted["units"]
+        assert_close(row["mean"], wanted["history"]["mean"], f"{row['variant']} mean")
+        assert_close(row["std_dev"], wanted["history"]["std_dev"], f"{row['variant']} deviation")
+    for row in treatments:
+        wanted = expected["hillstrom"]["effects"][row["variant"]]["history"]
+        assert_close(row["mean"] - control["mean"], wanted["absolute_effect"], row["variant"])
+
+
+def test_hillstrom_arms_are_those_of_the_source(
+    hillstrom: WorkspaceUnderTest, expected: dict[str, Any]
+) -> None:
+    rows = hillstrom.query(
+        """
+        select
+            variant,
+            metric_name,
+            units,
+            numerator_total as total,
+            sqrt((numerator_numerator_sum - numerator_sum * numerator_sum / units) / (units - 1))
+                as std_dev
+        from intermediate.int_experiment_moments
+        where segment_name = 'all' and metric_name in ('visit', 'conversion', 'spend')
+        """
+    )
+    assert len(rows) == 9
+    for row in rows:
+        arm = expected["hillstrom"]["arms"][row["variant"]]
+        wanted = arm[row["metric_name"]]
+        what = f"{row['variant']} {row['metric_name']}"
+        assert row["units"] == arm["units"], what
+        assert_close(row["total"], wanted["sum"], f"{what} sum")
+        assert_close(row["total"] / row["units"], wanted["mean"], f"{what} mean")
+        assert_close(row["std_dev"], wanted["std_dev"], f"{what} standard deviation")
+
+
 def test_hillstrom_window_of_seven_days(
     hillstrom: WorkspaceUnderTest, expected: dict[str, Any]
 ) -> None:
     arms = expected["hillstrom"]["arms"]
     rows = hillstrom.query(
-        "select variant, sum(numerator) as visitors from intermediate.int_experiment_unit_values "
-        "where metric_name = 'visit_within_7_days' group by variant"
+        "select variant, sum(raw_numerator) as visitors "
+        "from intermediate.int_experiment_unit_values "
+        "where metric_name = 'visit_within_7_days' and is_latest group by variant"
     )
     assert {row["variant"]: int(row["visitors"]) for row in rows} == {
         arm: values["visited_within_7_days"] for arm, values in arms.items()

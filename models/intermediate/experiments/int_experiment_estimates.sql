@@ -103,15 +103,56 @@ centred as (
     from pairs
 ),
 
+-- no data have negative variances, more covariance than variance, or, of two values that are 0 or 1,
+-- more ones together than either has
+checked as (
+    select
+        centred.*,
+        coalesce(
+            kind in ('proportion', 'retention') and (
+                {%- for side in ['control', 'treatment'] %}
+                {%- set together -%}
+                {{ side }}_numerator_covariate_numerator * ({{ side }}_units - 1e0)
+                + {{ side }}_numerator_total * {{ side }}_covariate_numerator_mean
+                {%- endset %}
+                {{ together }} < -5e-1
+                or {{ together }} > 5e-1
+                    + least({{ side }}_numerator_total, {{ side }}_covariate_numerator_total)
+                {{ 'or' if not loop.last }}
+                {%- endfor %}
+            ),
+            false
+        )
+        {%- for side in ['control', 'treatment'] %}
+        {%- for part in parts %}
+        or coalesce(
+            {{ side }}_{{ part }}_{{ part }} < -1e-12 * abs({{ side }}_{{ part }}_{{ part }}_sum), false
+        )
+        {%- for other in parts[loop.index:] %}
+        or coalesce(
+            abs({{ side }}_{{ part }}_{{ other }})
+            > sqrt(abs({{ side }}_{{ part }}_{{ part }} * {{ side }}_{{ other }}_{{ other }}))
+            * (1e0 + 1e-6)
+            + 1e-12 * sqrt(
+                abs({{ side }}_{{ part }}_{{ part }}_sum * {{ side }}_{{ other }}_{{ other }}_sum)
+            ),
+            false
+        )
+        {%- endfor %}
+        {%- endfor %}
+        {%- endfor %} as has_infeasible_moments
+    from centred
+),
+
 valued as (
     select
-        centred.*
+        checked.*
         {%- for side in sides %},
         {{ side }}_numerator_mean / nullif({{ side }}_denominator_mean, 0e0) as {{ side }}_value,
         {{ side }}_covariate_numerator_mean / nullif({{ side }}_covariate_denominator_mean, 0e0)
             as {{ side }}_covariate
         {%- endfor %}
-    from centred
+    from checked
 ),
 
 -- a unit's part in the mean or ratio: (numerator - value x denominator) / mean denominator
@@ -256,7 +297,13 @@ regressed_estimates as (
         control_shared / control_units as control_covariance,
         (control_value_variance / control_units + treatment_value_variance / treatment_units)
             as raw_variance,
-        case when adjustment = 'cuped' then theta end as theta
+        case when adjustment = 'cuped' then theta end as theta,
+        -- one slope adjusts both arms, so that they can be taken as one sample
+        case
+            when adjustment = 'cuped'
+                then theta * pooled_cross / nullif(pooled_value_variance, 0e0)
+        end as pooled_variance_removed,
+        has_infeasible_moments
     from regressed
 ),
 
@@ -393,7 +440,9 @@ post_stratified_estimates as (
         stratum_sums.control_shared / totals.control_units as control_covariance,
         totals.control_value_variance / totals.control_units
         + totals.treatment_value_variance / totals.treatment_units as raw_variance,
-        cast(null as double) as theta
+        cast(null as double) as theta,
+        cast(null as double) as pooled_variance_removed,
+        totals.has_infeasible_moments
     from denoised as totals
     inner join stratum_sums
         on
@@ -401,6 +450,14 @@ post_stratified_estimates as (
             and totals.metric_name = stratum_sums.metric_name
             and totals.treatment_variant = stratum_sums.treatment_variant
     where totals.segment_name = 'all' and totals.is_final
+),
+
+-- of the events, whose share below the quantile the bounds are of, one is spent
+quantile_variances as (
+    select
+        quantiles.*,
+        value_variance * (events - 1e0) / events as quantile_variance
+    from quantiles
 ),
 
 quantile_estimates as (
@@ -418,22 +475,24 @@ quantile_estimates as (
         treatments.units as treatment_units,
         controls.units + treatments.units as units_without_history,
         controls.value as baseline,
-        controls.value_variance as baseline_variance,
+        controls.quantile_variance as baseline_variance,
         controls.value as control_value,
         treatments.value as treatment_value,
-        controls.value_variance as control_variance,
+        controls.quantile_variance as control_variance,
         controls.units - 1e0 as control_freedom,
-        treatments.value_variance as treatment_variance,
+        treatments.quantile_variance as treatment_variance,
         treatments.units - 1e0 as treatment_freedom,
-        controls.value_variance as control_covariance,
-        controls.value_variance + treatments.value_variance as raw_variance,
-        cast(null as double) as theta
-    from quantiles as treatments
+        controls.quantile_variance as control_covariance,
+        controls.quantile_variance + treatments.quantile_variance as raw_variance,
+        cast(null as double) as theta,
+        cast(null as double) as pooled_variance_removed,
+        false as has_infeasible_moments
+    from quantile_variances as treatments
     inner join experiments
         on
             treatments.experiment_name = experiments.experiment_name
             and treatments.variant != experiments.control_variant
-    inner join quantiles as controls
+    inner join quantile_variances as controls
         on
             treatments.experiment_name = controls.experiment_name
             and treatments.metric_name = controls.metric_name

@@ -59,7 +59,8 @@ judged as (
         case
             when control_units < 2 or treatment_units < 2 then 'one_unit'
             when baseline is null then 'zero_denominator'
-            when control_variance < 0e0 or treatment_variance < 0e0 then 'infeasible_moments'
+            when has_infeasible_moments or control_variance < 0e0 or treatment_variance < 0e0
+                then 'infeasible_moments'
             when adjustment = 'post_stratified' and absolute_effect is null then 'thin_stratum'
             when adjustment in ('cuped', 'lin') and absolute_effect is null then 'no_history'
             when absolute_effect is null then 'zero_denominator'
@@ -240,7 +241,9 @@ select
         as expected_loss,
     case
         when status = 'ok' and adjustment != 'none'
-            then 1e0 - effect_variance / nullif(raw_variance, 0e0)
+            then coalesce(
+                pooled_variance_removed, 1e0 - effect_variance / nullif(raw_variance, 0e0)
+            )
     end as variance_removed,
     theta,
     status
