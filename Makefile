@@ -54,7 +54,7 @@ ui: $(VENV)/.stamp-package ## Dagster's web UI on this workspace (PORT=3000)
 	@attune ui --port $(PORT)
 
 .PHONY: test
-test: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package ## every check; installs what the tests need
+test: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-reference ## every check; installs what the tests need
 	@mkdir -p $(TEST_DIR) && : > $(TIMES)
 	@$(MAKE) --no-print-directory lint types parse lint-sql build-empty
 	@printf '\n== pytest\nso far:\n'; cat $(TIMES)
@@ -92,7 +92,7 @@ test-machine:
 	@scripts/setup-test-machine
 
 .PHONY: lock
-lock: $(VENV)/.stamp-dev ## resolve both locks again from pyproject.toml (needs uv)
+lock: $(VENV)/.stamp-dev ## resolve the locks again from pyproject.toml (needs uv)
 	@scripts/lock
 
 .PHONY: clean
@@ -117,6 +117,14 @@ $(VENV)/.stamp-dev: requirements-dev.lock $(VENV)/.stamp-runtime
 	@echo 'Adding the tools of the tests from requirements-dev.lock (once; Spark is 400 MB) ...'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on \
 		--require-hashes -r requirements-dev.lock
+	@touch $@
+
+# apart, because gbstats pins older packages; resolved with newer ones, hence without its word on them
+$(VENV)/.stamp-reference: requirements-reference.lock $(VENV)/.stamp-runtime
+	@echo 'Making .venv/reference, the statistics libraries to compare with (once; half a minute) ...'
+	@$(BIN)/python -m venv --clear $(VENV)/reference
+	@$(VENV)/reference/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--require-hashes -r requirements-reference.lock
 	@touch $@
 
 $(VENV)/.stamp-package: pyproject.toml $(VENV)/.stamp-runtime

@@ -71,10 +71,10 @@ def render(text: str, variables: Mapping[str, Any] | None = None) -> str:
     return environment.from_string(text).render()
 
 
-def model_sql(name: str) -> str:
+def model_sql(name: str, variables: Mapping[str, Any] | None = None) -> str:
     """The SQL of a model."""
     (path,) = (PROJECT_DIR / "models").rglob(f"{name}.sql")
-    return render(path.read_text(encoding="utf-8"))
+    return render(path.read_text(encoding="utf-8"), variables)
 
 
 def fill(
@@ -96,10 +96,14 @@ def fill(
         connection.unregister("given_rows")
 
 
-def build(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
+def build(
+    connection: duckdb.DuckDBPyConnection,
+    *names: str,
+    variables: Mapping[str, Any] | None = None,
+) -> None:
     """Build models in this order as tables of the connection."""
     for name in names:
-        connection.execute(f"create or replace table {name} as {model_sql(name)}")
+        connection.execute(f"create or replace table {name} as {model_sql(name, variables)}")
 
 
 def rows(connection: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> list[Row]:
