@@ -1,0 +1,228 @@
+"""What must hold of every scorecard, on random data through the models."""
+
+from __future__ import annotations
+
+import math
+
+import duckdb
+import numpy as np
+import pytest
+
+from tests.dbt.experiments.model_sql import Row, build, fill, rows
+from tests.dbt.experiments.scorecards import MOMENTS, NAMES, PARTS, Arm, Comparison, adjust, judge
+
+UNIT_DAYS = NAMES | {
+    "unit_id": "varchar",
+    "as_of_date": "date",
+    "is_latest": "boolean",
+    "numerator": "double",
+    "denominator": "double",
+}
+COVARIATES = NAMES | {
+    "unit_id": "varchar",
+    "numerator": "double",
+    "denominator": "double",
+    "has_history": "boolean",
+}
+
+
+def sums(values: np.ndarray, before: np.ndarray | None = None) -> Arm:
+    """Plain sums of one arm's outcomes, and of its covariate."""
+    totals = {"numerator": float(values.sum())}
+    products = {("numerator", "numerator"): float(values @ values)}
+    if before is not None:
+        totals["covariate_numerator"] = float(before.sum())
+        products["numerator", "covariate_numerator"] = float(values @ before)
+        products["covariate_numerator", "covariate_numerator"] = float(before @ before)
+    return Arm(len(values), totals, products)
+
+
+def is_zero_outside(lower: float, upper: float) -> bool:
+    return lower > 0 or upper < 0
+
+
+def assert_solves_fieller(row: Row, bound: float) -> None:
+    """At a bound, treatment - ratio x control lies t standard errors from 0: the arms know nothing of
+    each other.
+    """
+    ratio = 1 + math.copysign(bound, bound * row["baseline"])
+    treatment_variance = row["effect_variance"] - row["baseline_variance"]
+    t_quantile = (row["absolute_ci_upper"] - row["absolute_effect"]) / row["absolute_std_error"]
+    distance = row["treatment_value"] - ratio * row["baseline"]
+    error = math.sqrt(treatment_variance + ratio * ratio * row["baseline_variance"])
+    assert abs(distance) == pytest.approx(t_quantile * error, rel=1e-8)
+
+
+def test_relative_interval_leaves_0_out_exactly_where_the_absolute_one_does() -> None:
+    generator = np.random.default_rng(7)
+    comparisons = []
+    for place in range(300):
+        baseline = generator.choice([-20.0, -1.0, -0.3, 0.2, 1.0, 50.0])
+        arms = []
+        for shift in (0.0, generator.normal(0, 0.4)):
+            units = int(generator.integers(8, 200))
+            before = generator.normal(0, 1, units)
+            arms.append(sums(baseline + shift + before + generator.normal(0, 1, units), before))
+        control, treatment = arms
+        comparisons.append(
+            Comparison(
+                str(place),
+                control,
+                treatment,
+                tuning_units=200.0,
+                alpha=float(generator.choice([0.01, 0.05, 0.2])),
+            )
+        )
+    judged = judge(comparisons)
+    outcomes = set()
+    for row in judged.values():
+        assert row["status"] == "ok"
+        if row["relative_g"] >= 1:
+            assert (row["relative_ci_lower"], row["relative_ci_upper"]) == (None, None)
+            continue
+        absolute = is_zero_outside(row["absolute_ci_lower"], row["absolute_ci_upper"])
+        relative = is_zero_outside(row["relative_ci_lower"], row["relative_ci_upper"])
+        assert relative == absolute == (row["p_value"] < row["alpha"]), row
+        if row["adjustment"] == "none":
+            assert_solves_fieller(row, row["relative_ci_lower"])
+            assert_solves_fieller(row, row["relative_ci_upper"])
+        outcomes.add((row["adjustment"], row["baseline"] < 0, absolute))
+        if row["sequential_ci_lower"] is not None:
+            sequential = is_zero_outside(row["sequential_ci_lower"], row["sequential_ci_upper"])
+            assert sequential == (row["log_e_value"] > -math.log(row["alpha"])), row
+    # every combination has been seen: adjustment, sign of the baseline, verdict
+    assert len(outcomes) == 3 * 2 * 2
+
+
+@pytest.mark.parametrize(
+    ("role", "inference"),
+    [
+        ("success", "fixed"),
+        ("success", "sequential"),
+        ("exploratory", "fixed"),
+        ("exploratory", "sequential"),
+    ],
+)
+def test_widened_interval_leaves_0_out_exactly_where_the_adjusted_p_value_is_at_most_alpha(
+    role: str, inference: str
+) -> None:
+    generator = np.random.default_rng(11)
+    tests: list[Row] = []
+    mixture = 6.0
+    for family in range(120):
+        for metric in range(int(generator.integers(1, 9))):
+            t_statistic = float(generator.normal(0, 2.5))
+            log_e_value = t_statistic**2 * mixture / (2 * (mixture + 1)) - math.log(mixture + 1) / 2
+            tests.append(
+                {
+                    "experiment_name": f"{family}",
+                    "metric_name": f"{metric}",
+                    "metric_role": role,
+                    "inference": inference,
+                    "p_value": math.erfc(abs(t_statistic) / math.sqrt(2)),
+                    "log_e_value": log_e_value,
+                    "mixture": mixture,
+                    "degrees_of_freedom": 1e12,
+                    "absolute_effect": t_statistic,
+                }
+            )
+    verdicts = set()
+    for row in adjust(tests):
+        verdict = row["p_value_adjusted"] <= row["alpha"]
+        outside = is_zero_outside(row["adjusted_ci_lower"], row["adjusted_ci_upper"])
+        assert outside == verdict, row
+        verdicts.add(verdict)
+    assert verdicts == {True, False}
+
+
+def moments_of(sql: str, days: int = 1) -> list[Row]:
+    """Moments of units that a query makes: unit_id, variant, numerator, denominator, covariate."""
+    with duckdb.connect() as connection:
+        fill(connection, "int_experiment_unit_days", UNIT_DAYS, [])
+        fill(connection, "int_experiment_covariates", COVARIATES, [])
+        connection.execute(f"create table units as {sql}")
+        connection.execute(
+            "insert into int_experiment_unit_days by name "
+            "select 'one' as experiment_name, 'one' as metric_name, 'ratio' as kind, variant, "
+            "unit_id::varchar as unit_id, date '2026-03-01' + day::integer as as_of_date, "
+            "day = $days - 1 as is_latest, numerator * (day + 1) / $days as numerator, denominator "
+            "from units, range($days) as calendar (day)",
+            {"days": days},
+        )
+        connection.execute(
+            "insert into int_experiment_covariates by name "
+            "select 'one' as experiment_name, 'one' as metric_name, unit_id::varchar as unit_id, "
+            "covariate as numerator, 1e0 as denominator, true as has_history from units"
+        )
+        connection.execute(
+            "create table int_experiment_caps (experiment_name varchar, metric_name varchar, "
+            "numerator_cap double, denominator_cap double)"
+        )
+        connection.execute(
+            "create table int_experiment_unit_segments as "
+            "select 'one' as experiment_name, unit_id::varchar as unit_id, "
+            "'all' as segment_name, 'all' as segment_value from units union all "
+            "select 'one', unit_id::varchar, 'part', (unit_id % 7)::varchar from units"
+        )
+        build(
+            connection,
+            "int_experiment_unit_values",
+            "int_experiment_moments",
+            "int_experiment_moments_daily",
+        )
+        return rows(
+            connection,
+            "select * from int_experiment_moments union all by name "
+            "select *, 'last day' as segment_name, '' as segment_value "
+            "from int_experiment_moments_daily "
+            f"where as_of_date = date '2026-03-01' + {days - 1}",
+        )
+
+
+UNITS = """
+    select
+        i as unit_id,
+        case when hash(i) % 2 = 0 then 'control' else 'treatment' end as variant,
+        {mean}e0 + {spread}e0 * sin(i * 1.7e0) as numerator,
+        3e0 + cos(i) as denominator,
+        50e0 + 0.1e0 * sin(i * 0.9e0) as covariate
+    from range({units}) as series (i)
+"""
+
+
+def test_merged_moments_are_those_of_one_pass_and_of_the_last_day() -> None:
+    found = moments_of(UNITS.format(units=4000, mean=10, spread=3), days=3)
+    columns = [name for name, kind in MOMENTS.items() if kind == "double"]
+    for variant in ("control", "treatment"):
+        rows_of = [row for row in found if row["variant"] == variant]
+        (whole,) = [row for row in rows_of if row["segment_name"] == "all"]
+        (last,) = [row for row in rows_of if row["segment_name"] == "last day"]
+        parts = [row for row in rows_of if row["segment_name"] == "part"]
+        assert len(parts) == 7
+        assert sum(row["units"] for row in parts) == whole["units"] == last["units"]
+        for column in columns:
+            scale = whole[column] if column.endswith("total") else whole["units"]
+            merged = math.fsum(row[column] for row in parts)
+            assert merged == pytest.approx(whole[column], rel=1e-12, abs=1e-12 * scale), column
+            assert last[column] == pytest.approx(whole[column], rel=1e-11, abs=1e-12 * scale), (
+                column
+            )
+
+
+def test_variance_of_small_spread_on_a_large_mean_keeps_ten_digits() -> None:
+    units = 1_000_000
+    found = moments_of(UNITS.format(units=units, mean=100000, spread=0.3))
+    place = np.arange(units)
+    spread = 0.3 * np.sin(place * 1.7)
+    whole = [row for row in found if row["segment_name"] == "all"]
+    count = sum(row["units"] for row in whole)
+    assert count == units
+    product = math.fsum(row["numerator_numerator_sum"] for row in whole)
+    total = math.fsum(row["numerator_sum"] for row in whole)
+    variance = (product - total * total / count) / (count - 1)
+    # 1e5 + spread is rounded to 1.5e-11, which the exact variance of the rounded values has too
+    rounded = (1e5 + spread) - 1e5
+    mean = math.fsum(rounded) / count
+    exact = math.fsum((rounded - mean) ** 2) / (count - 1)
+    assert variance == pytest.approx(exact, rel=1e-10)
+    assert set(PARTS) <= {name.removesuffix("_total") for name in whole[0]}
