@@ -247,7 +247,7 @@ def _course(drawing: Drawing, axes: Axes, course: Course) -> None:
     axes.set_xticks(days, [drawing.label(course.x_text(each)) for each in days])
     anchors = {first: "left", last: "right"}
     for day, tick_label in zip(days, axes.get_xticklabels(), strict=True):
-        tick_label.set_ha(anchors.get(day, "center") if len(days) > 1 else "center")
+        tick_label.set_horizontalalignment(anchors.get(day, "center") if len(days) > 1 else "center")
     if course.limit is not None:
         axes.axhline(course.limit, color=INK, linewidth=1.4, linestyle=(0, (2, 2)), zorder=2)
     far = 10 * (high - low)

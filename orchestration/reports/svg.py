@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from io import StringIO
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -28,12 +28,6 @@ VARIABLES = {
     BETTER: "var(--better)",
     WORSE: "var(--worse)",
     UNCLEAR: "var(--unclear)",
-}
-SETTINGS: dict[str, Any] = {
-    "svg.fonttype": "none",
-    # equal drawings are equal files
-    "svg.hashsalt": "attune",
-    "path.simplify": False,
 }
 # at this resolution a unit of the drawing is a CSS pixel
 UNITS_PER_INCH = 72
@@ -87,14 +81,15 @@ class Drawing:
             description: What it says, in words.
         """
         buffer = StringIO()
-        with mpl.rc_context(SETTINGS):
+        # texts stay texts; with a salt, equal drawings are equal files
+        with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "attune"}):
             self._figure.savefig(
                 buffer,
                 format="svg",
                 transparent=True,
                 metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")),
             )
-        root = ElementTree.fromstring(buffer.getvalue())  # noqa: S314 (written above)
+        root = ET.fromstring(buffer.getvalue())  # noqa: S314 (written above)
         for style in root.findall(f"{_SVG}defs/{_SVG}style/.."):
             root.remove(style)
         for element in root.iter():
@@ -105,14 +100,14 @@ class Drawing:
         root.set("class", "drawing")
         root.set("aria-labelledby", f"{name}-title {name}-text")
         for place, (tag, text) in enumerate((("title", title), ("desc", description))):
-            element = ElementTree.Element(f"{_SVG}{tag}")
+            element = ET.Element(f"{_SVG}{tag}")
             element.set("id", f"{name}-{'title' if tag == 'title' else 'text'}")
             element.text = text
             root.insert(place, element)
-        ElementTree.register_namespace("", _SVG.strip("{}"))
-        return ElementTree.tostring(root, encoding="unicode")
+        ET.register_namespace("", _SVG.strip("{}"))
+        return ET.tostring(root, encoding="unicode")
 
-    def _adapt(self, element: ElementTree.Element, name: str) -> None:
+    def _adapt(self, element: ET.Element, name: str) -> None:
         if "id" in element.attrib:
             element.set("id", f"{name}-{element.attrib['id']}")
         if _HREF in element.attrib:

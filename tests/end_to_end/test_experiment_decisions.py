@@ -48,7 +48,7 @@ def test_planted_experiments_are_decided_as_planted(
     workspace: Callable[..., WorkspaceUnderTest],
 ) -> None:
     world = workspace()
-    world.simulate(users=700, days=28, seed=11)
+    world.simulate(users=1200, days=28, seed=11)
     build(world, "+rpt_experiment_decisions")
     found = {
         (row["experiment_name"], row["treatment_variant"]): row
