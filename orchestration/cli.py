@@ -188,6 +188,15 @@ def publish(as_json: AsJson = False) -> None:
     _show(asdict(report), render.published(report), as_json=as_json)
 
 
+@app.command(epilog="Example: `attune report`, then open the index.html that it names.")
+def report(as_json: AsJson = False) -> None:
+    """Write a page per experiment from the published file: decision, effects, health."""
+    from orchestration.lib import render, steps
+
+    written = steps.report(_workspace())
+    _show(asdict(written), render.reported(written), as_json=as_json)
+
+
 @app.command(epilog="Example: `attune explain user-0000042`; a pseudonym works too.")
 def explain(
     user: Annotated[str, typer.Argument(help="A raw user id, or its pseudonym (64 hex digits)")],
@@ -286,7 +295,7 @@ def run(
     ] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Do everything: ingest, build, sync, publish, and say what came out.
+    """Do everything: ingest, build, sync, publish, report, and say what came out.
 
     In an untouched workspace an assistant's users are simulated first. A second run loads only
     what is new and rebuilds only what that touches.

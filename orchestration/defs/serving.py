@@ -1,6 +1,6 @@
-"""What leaves the warehouse: the cache that the assistant reads, and the file that people read.
+"""What leaves the warehouse: the cache that the assistant reads, and the file and pages for people.
 
-Both depend on tables whose checks block: a failed test stops the run before anything moves.
+All depend on tables whose checks block: a failed test stops the run before anything moves.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ OWNERS = ["team:serving"]
 def serving_assets(
     workspace: Workspace, manifest: Mapping[str, Any], translator: FolderTranslator
 ) -> list[dg.AssetsDefinition]:
-    """Return the sync and the publish."""
+    """Return the sync, the publish and the reports."""
 
     def keys(unique_ids: list[str]) -> list[dg.AssetKey]:
         return [translator.get_asset_key(manifest["nodes"][each]) for each in unique_ids]
@@ -69,4 +69,24 @@ def serving_assets(
             }
         )
 
-    return [serving_cache, published_file]
+    @dg.asset(
+        deps=[published_file],
+        group_name="serving",
+        kinds={"html"},
+        owners=OWNERS,
+        retry_policy=RETRY,
+    )
+    def experiment_reports() -> dg.MaterializeResult[Any]:
+        """A page per experiment, drawn from the published file: decision, effects, health."""
+        report = steps.report(workspace)
+        return dg.MaterializeResult(
+            metadata={
+                "index": dg.MetadataValue.url(report.index.as_uri()),
+                "path": dg.MetadataValue.path(str(report.index)),
+                "summary": dg.MetadataValue.md(report.as_markdown()),
+                "bytes": report.bytes,
+                "pages": len(report.pages),
+            }
+        )
+
+    return [serving_cache, published_file, experiment_reports]

@@ -13,7 +13,7 @@ from orchestration.lib.steps import inbox_files
 everything = dg.define_asset_job(
     "everything",
     selection=dg.AssetSelection.all(),
-    description="Ingest, build, test, sync and publish.",
+    description="Ingest, build, test, sync, publish and report.",
 )
 
 nightly = dg.ScheduleDefinition(

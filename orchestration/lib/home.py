@@ -71,6 +71,10 @@ class Workspace:
         return self.home / "published" / "attune.duckdb"
 
     @property
+    def reports(self) -> Path:
+        return self.published.parent / "reports"
+
+    @property
     def dagster_home(self) -> Path:
         return self.home / "dagster"
 

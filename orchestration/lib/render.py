@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Preference,
         Summary,
     )
+    from orchestration.reports import ReportsWritten
     from serving.publish import PublishReport
     from serving.sync import SyncReport
     from simulator import SimulationReport
@@ -86,6 +87,13 @@ def published(report: PublishReport) -> str:
         f"{len(report.tables)} tables, {report.bytes / 1e6:.1f} MB\n"
         f"  {report.path}\n  {report.parquet_path}"
     )
+
+
+def reported(report: ReportsWritten) -> str:
+    """Say which pages were written where."""
+    lines = [f"  {escape(str(page.path))}" for page in report.pages]
+    size = f"{len(report.pages)} experiments, {report.bytes / 1e6:.1f} MB"
+    return "\n".join([size, *lines, f"open {escape(str(report.index))}"])
 
 
 def summary(found: Summary, workspace: Workspace) -> RenderableType:
@@ -171,6 +179,8 @@ def next_steps(found: Summary, workspace: Workspace) -> str:
         f"  {command} explain {found.user_id or 'USER'}\n"
         "      what the assistant is told about this user, from the cache; raw user ids work too\n"
         f"  {command} ledger\n      what became of every input file\n"
+        f"  {escape(str(workspace.reports / 'index.html'))}\n"
+        "      a page per experiment, for a browser: decision, effects, health\n"
         "  make ui\n      the asset graph, checks and runs in Dagster\n"
         f"  {escape(str(workspace.published))}\n      every mart in one file, for BI tools\n"
         f"  {escape(str(workspace.declarations))}\n"

@@ -1,4 +1,4 @@
-"""One whole run: simulate where there is nothing, then load, build, sync and publish what is new."""
+"""One whole run: simulate where there is nothing, then take what is new through every step."""
 
 from __future__ import annotations
 
@@ -103,6 +103,8 @@ def run(
             moved = steps.sync(workspace).moved
         with stages.stage("publish", "tables"):
             steps.publish(workspace)
+        with stages.stage("report", "pages"):
+            steps.report(workspace)
         steps.record_run(workspace)
         stages.say(f"{built} nodes built and tested, {moved:,} values moved to the cache")
     return RunReport(

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from orchestration.ingest import IngestReport, Progress
     from orchestration.lib.home import Workspace
+    from orchestration.reports import ReportsWritten
 
 INBOX_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 # what a build is a function of, beside the lake
@@ -236,6 +237,18 @@ def publish(workspace: Workspace) -> PublishReport:
     return publish_file(workspace.warehouse, workspace.published)
 
 
+def report(workspace: Workspace) -> ReportsWritten:
+    """Write a page per experiment from the published file.
+
+    Raises:
+        EmptyError: nothing was published yet, or by a version that did not publish experiments.
+    """
+    # matplotlib takes a second to load, and most commands draw nothing
+    from orchestration.reports import write_reports
+
+    return write_reports(workspace.published, workspace.reports, workspace.manifest)
+
+
 def build_as_of(connection: duckdb.DuckDBPyConnection, workspace: Workspace) -> datetime:
     """Return the time up to which loads counted in the last build, naive UTC.
 
@@ -296,7 +309,8 @@ def fingerprint(workspace: Workspace) -> str:
 def is_up_to_date(workspace: Workspace) -> bool:
     """Whether the last complete run was made from exactly what is here now."""
     state = workspace.home / "last_run.json"
-    if not (state.is_file() and workspace.warehouse.is_file() and workspace.published.is_file()):
+    made = (state, workspace.warehouse, workspace.published, workspace.reports / "index.html")
+    if not all(path.is_file() for path in made):
         return False
     recorded: dict[str, Any] = json.loads(state.read_text())
     return recorded.get("fingerprint") == fingerprint(workspace)

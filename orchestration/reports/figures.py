@@ -120,12 +120,13 @@ def _forest(bars: Sequence[Bar], size: Size) -> Drawing:
     axes.set_ylim(body, 0)
     low, high = _relative_range(bars)
     axes.set_xlim(low, high)
+    # a label at the edge would leave the drawing
+    edge = 0.06 * (high - low)
+    locator = MaxNLocator(6 if is_wide else 5, steps=[1, 2, 2.5, 5, 10])
     ticks = [
-        tick
-        for tick in MaxNLocator(6 if is_wide else 5, steps=[1, 2, 2.5, 5, 10]).tick_values(
-            low, high
-        )
-        if low <= tick <= high
+        each
+        for each in locator.tick_values(low, high)
+        if low + edge <= each <= high - edge or each == 0
     ]
     digits = 0 if all(abs(100 * tick - round(100 * tick)) < 1e-6 for tick in ticks) else 1
     axes.set_xticks(ticks, [drawing.label(words.percent(tick, digits=digits)) for tick in ticks])
@@ -136,7 +137,7 @@ def _forest(bars: Sequence[Bar], size: Size) -> Drawing:
     for bar in bars:
         if bar.heading is not None:
             # keeps the rules from running through the text
-            axes.axhspan(top + 2, top + heading - 2, color=SURFACE, zorder=1.5)
+            axes.axhspan(top, top + heading - 2, color=SURFACE, zorder=1.5)
             drawing.write(0, top + 20, _cut(bar.heading, 60 if is_wide else 40), weight="bold")
             top += heading
         if is_wide:
@@ -227,7 +228,7 @@ def _courses(shown: Sequence[Course], size: Size) -> Drawing:
         top = (number // columns) * panel
         drawing.write(left, top + 16, _cut(course.label, 32), fontsize=13)
         drawing.write(left, top + 32, _cut(course.text, 60), fontsize=11, color=MUTED)
-        axes = drawing.axes(left + 48, top + 42, each - 52, panel - 42 - 30)
+        axes = drawing.axes(left + 62, top + 42, each - 66, panel - 42 - 30)
         _course(drawing, axes, course)
     return drawing
 
@@ -245,9 +246,11 @@ def _course(drawing: Drawing, axes: Axes, course: Course) -> None:
     axes.axhline(0, color=MUTED, linewidth=1.2, zorder=1)
     days = sorted({first, first + (last - first) // 2, last})
     axes.set_xticks(days, [drawing.label(course.x_text(each)) for each in days])
-    anchors = {first: "left", last: "right"}
+    anchors: dict[int, Literal["left", "right"]] = {first: "left", last: "right"}
     for day, tick_label in zip(days, axes.get_xticklabels(), strict=True):
-        tick_label.set_horizontalalignment(anchors.get(day, "center") if len(days) > 1 else "center")
+        tick_label.set_horizontalalignment(
+            anchors.get(day, "center") if len(days) > 1 else "center"
+        )
     if course.limit is not None:
         axes.axhline(course.limit, color=INK, linewidth=1.4, linestyle=(0, (2, 2)), zorder=2)
     far = 10 * (high - low)

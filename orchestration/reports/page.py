@@ -19,9 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date, datetime
 
-    from orchestration.reports.read import Age, Check, Day, Decision
+    from orchestration.reports.read import Age, Check, Day, Decision, Experiment, Heterogeneity
 
 DECIDING_ROLES = ("success", "guardrail", "deterioration")
+LEGEND: dict[Tone, str] = {
+    "better": "better",
+    "worse": "worse",
+    "unclear": "no clear difference",
+    "unjudged": "not judged",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +44,16 @@ class Finding:
     change: str
     absolute: str
     interval: str
-    p_value: str
-    method: str
     goal: str
     notes: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One treatment: its decision, findings and figures; a figure without content is None."""
+    """One treatment: its decision, findings and figures; a figure without content is None.
+
+    differences says of each metric and segment whether the effect differs, and in words.
+    """
 
     anchor: str
     decision: Decision
@@ -55,10 +62,23 @@ class Arm:
     over_time: Picture | None
     days: Sequence[tuple[str, Sequence[Sequence[str]]]]
     segments: Picture | None
-    differences: Sequence[str]
+    differences: Sequence[tuple[str, bool]]
     by_age: Picture | None
     alternatives: Sequence[Sequence[str]]
     plans: Sequence[Sequence[str]]
+
+    @property
+    def tones(self) -> list[Tone]:
+        """What the figure's legend has to explain."""
+        return [tone for tone in LEGEND if any(each.tone == tone for each in self.findings)]
+
+    @property
+    def has_limits(self) -> bool:
+        return any(_limit(each.estimate) is not None for each in self.findings)
+
+    @property
+    def is_adjusted(self) -> bool:
+        return any(each.raw is not None for each in self.findings)
 
     @property
     def headlines(self) -> Sequence[Finding]:
@@ -123,6 +143,7 @@ def experiment_page(scorecard: Scorecard, metrics: Mapping[str, Metric]) -> str:
             interactions=_interactions(scorecard, metrics),
             exclusions=_exclusions(scorecard),
             confidence=words.plain_percent(1 - experiment.alpha),
+            legend=LEGEND,
             tables=TABLES,
             words=words,
         )
@@ -177,11 +198,9 @@ def _arm(
         effects=_effects(anchor, title, findings),
         over_time=_over_time(anchor, title, findings, scorecard.days),
         days=_day_tables(findings, scorecard.days),
-        segments=_segments(anchor, title, findings, estimates, decision, experiment.inference),
+        segments=_segments(anchor, title, findings, estimates, decision, experiment),
         differences=[
-            f"{_label(metrics, each.metric)} by {each.segment_name}: "
-            + ("the effect differs" if each.is_heterogeneous else "no sign that the effect differs")
-            + f" (p {_equals(each.p_value)})."
+            (_difference(each, metrics), bool(each.is_heterogeneous))
             for each in scorecard.heterogeneity
             if each.treatment == decision.treatment
         ],
@@ -213,9 +232,6 @@ def _finding(
 ) -> Finding:
     metric = metrics.get(chosen.metric) or Metric(chosen.metric, chosen.metric, "", None)
     tone, verdict = _verdict(chosen, decision, inference)
-    method = words.METHODS.get(chosen.multiplicity_method or "", "")
-    if method and chosen.multiplicity_method != "none":
-        method = f"{method} over {words.count(chosen.family_size)}"
     is_missing = chosen.status != "ok"
     return Finding(
         metric=metric,
@@ -228,8 +244,6 @@ def _finding(
         change=words.percent(chosen.relative_effect),
         absolute=words.amount(chosen.absolute_effect, metric.unit, is_signed=True),
         interval=words.NOTHING if is_missing else words.interval(chosen.lower, chosen.upper),
-        p_value=words.p_value(chosen.p_value),
-        method=method,
         goal=_goal(chosen),
         notes=_notes(chosen, metric),
     )
@@ -283,6 +297,8 @@ def _notes(estimate: Estimate, metric: Metric) -> list[str]:
         estimate.sequential_reason,
     )
     notes = [words.reason(code) for code in dict.fromkeys(codes) if code is not None]
+    if estimate.p_value is not None:
+        notes.append(f"p {_equals(estimate.p_value)}{_correction(estimate)}.")
     if estimate.adjustment == "cuped" and estimate.variance_removed is not None:
         removed = words.plain_percent(estimate.variance_removed)
         notes.append(f"Adjusted by earlier behaviour, which takes away {removed} of the noise.")
@@ -293,6 +309,13 @@ def _notes(estimate: Estimate, metric: Metric) -> list[str]:
     if estimate.cap is not None:
         notes.append(f"Values above {words.amount(estimate.cap, metric.unit)} count as that.")
     return notes
+
+
+def _correction(estimate: Estimate) -> str:
+    method = words.METHODS.get(estimate.multiplicity_method or "")
+    if method is None or (estimate.family_size or 0) < 2:
+        return ""
+    return f", corrected for {words.count(estimate.family_size)} comparisons ({method})"
 
 
 def _bar(finding: Finding) -> Bar:
@@ -401,10 +424,12 @@ def _segments(
     findings: Sequence[Finding],
     estimates: Sequence[Estimate],
     decision: Decision,
-    inference: str,
+    experiment: Experiment,
 ) -> Picture | None:
     bars, said = [], []
-    is_judged = decision.decision != "invalid" and (inference != "fixed" or decision.is_complete)
+    is_judged = decision.decision != "invalid" and (
+        experiment.inference != "fixed" or decision.is_complete
+    )
     for finding in findings:
         if finding.estimate.role != "success":
             continue
@@ -420,8 +445,8 @@ def _segments(
             count = each.control_units + each.treatment_units
             bars.append(
                 Bar(
-                    label=each.segment_value,
-                    note=f"{each.segment_name}, {words.count(count)}",
+                    label=f"{each.segment_name}: {each.segment_value}",
+                    note=words.units(experiment.unit, count),
                     effect=each.relative_effect,
                     lower=each.lower,
                     upper=each.upper,
@@ -572,6 +597,12 @@ def _exclusions(scorecard: Scorecard) -> list[tuple[str, int]]:
         ("never reached the point where the change shows", left_out.not_triggered),
         ("came too recently for at least one metric", immature),
     ]
+
+
+def _difference(found: Heterogeneity, metrics: Mapping[str, Metric]) -> str:
+    verdict = "the effect differs" if found.is_heterogeneous else "no sign that the effect differs"
+    metric = _label(metrics, found.metric)
+    return f"{metric} by {found.segment_name}: {verdict} (p {_equals(found.p_value)})."
 
 
 def _label(metrics: Mapping[str, Metric], name: str) -> str:

@@ -6,21 +6,34 @@ warehouse. Nothing is judged here: decisions, intervals and reasons are those of
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
+import orjson
 
 from orchestration.lib.errors import EmptyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import date, datetime
     from pathlib import Path
 
 Made = TypeVar("Made")
 
+# every table that the queries below read, as the page names its sources
+TABLES = (
+    "dim_experiments",
+    "rpt_experiment_decisions",
+    "rpt_experiment_effects_by_age",
+    "rpt_experiment_health",
+    "rpt_experiment_heterogeneity",
+    "rpt_experiment_interactions",
+    "rpt_experiment_plans",
+    "rpt_experiment_results",
+    "rpt_experiment_results_daily",
+    "rpt_experiment_shrinkage",
+)
 ROLE_ORDER = (
     "case {} when 'success' then 0 when 'guardrail' then 1 when 'deterioration' then 2 else 3 end"
 )
@@ -250,8 +263,19 @@ def read_scorecards(published: Path) -> list[Scorecard]:
             ) from error
 
 
-def metrics_of(manifest: Mapping[str, Any]) -> dict[str, Metric]:
-    """Return the metrics of dbt's manifest by name; `config.meta.unit` is their unit."""
+def read_metrics(manifest_path: Path) -> dict[str, Metric]:
+    """Return the metrics of dbt's manifest by name; `config.meta.unit` is their unit.
+
+    Raises:
+        EmptyError: there is no manifest: the project was never built here.
+    """
+    if not manifest_path.is_file():
+        raise EmptyError(
+            "there is no dbt manifest, which names the metrics",
+            where=str(manifest_path),
+            next_step="run `attune build` first",
+        )
+    manifest = orjson.loads(manifest_path.read_bytes())
     found = {}
     for metric in manifest["metrics"].values():
         meta = metric["config"].get("meta") or {}
@@ -437,26 +461,3 @@ _EXCLUSIONS = """
     where experiment_name = ?
     having count(several_variants_units) > 0
 """
-
-TABLES = sorted(
-    set(
-        re.findall(
-            r"marts\.(\w+)",
-            " ".join(
-                (
-                    _EXPERIMENTS,
-                    _DECISIONS,
-                    _ESTIMATES,
-                    _DAYS,
-                    _AGES,
-                    _CHECKS,
-                    _HETEROGENEITY,
-                    _INTERACTIONS,
-                    _SHRUNK,
-                    _PLANS,
-                    _EXCLUSIONS,
-                )
-            ),
-        )
-    )
-)

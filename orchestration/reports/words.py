@@ -38,7 +38,6 @@ METHODS = {
     "holm": "Holm",
     "benjamini_hochberg": "Benjamini-Hochberg",
     "e_bh": "e-BH",
-    "none": "no correction",
 }
 
 REASONS = {

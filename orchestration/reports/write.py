@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestration.reports.page import experiment_page, file_name, index_page
-from orchestration.reports.read import metrics_of, read_scorecards
+from orchestration.reports.read import read_metrics, read_scorecards
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -33,47 +34,67 @@ class ReportsWritten:
     pages: Sequence[Page]
     bytes: int
 
+    def as_markdown(self) -> str:
+        """Return a table of experiments, decisions and pages; names are shown as they are."""
+        rows = [
+            f"| {_literal(page.experiment_name)} | {_literal(treatment)} | "
+            f"{decision.replace('_', ' ')} | [page]({page.path.as_uri()}) |"
+            for page in self.pages
+            for treatment, decision in page.decisions
+        ]
+        return "\n".join(("| experiment | treatment | decision | |", "|---|---|---|---|", *rows))
 
-def write_reports(published: Path, folder: Path, manifest: Mapping[str, Any]) -> ReportsWritten:
+
+def write_reports(published: Path, folder: Path, manifest: Path) -> ReportsWritten:
     """Write a page per experiment and the index that links them, and remove pages of others.
 
     Args:
         published: The published DuckDB file.
         folder: Where the pages go; made if missing. Only its HTML files are touched.
-        manifest: dbt's, which names the metrics.
+        manifest: dbt's manifest, which names the metrics.
 
     Raises:
-        EmptyError: nothing is published, or by a version that did not publish experiments.
+        EmptyError: nothing is published, or by a version that did not publish experiments, or the
+            manifest is missing.
     """
     scorecards = read_scorecards(published)
-    metrics = metrics_of(manifest)
-    texts = {file_name(each.experiment.name): experiment_page(each, metrics) for each in scorecards}
+    metrics = read_metrics(manifest)
     as_of = max(
         (each.experiment.as_of for each in scorecards if each.experiment.as_of), default=None
     )
-    # last: it links what is there by then
-    texts["index.html"] = index_page(scorecards, as_of)
+    index = folder / "index.html"
+    pages = [
+        Page(
+            each.experiment.name,
+            folder / file_name(each.experiment.name),
+            [(made.treatment, made.decision) for made in each.decisions],
+        )
+        for each in scorecards
+    ]
     folder.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(folder / ".reports.lock"):
-        for name, text in texts.items():
-            partial = folder / f".{name}.partial"
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, folder / name)
-        for path in folder.glob("*.html"):
-            if path.name not in texts:
-                path.unlink()
-    return ReportsWritten(
-        index=folder / "index.html",
-        pages=[
-            Page(
-                each.experiment.name,
-                folder / file_name(each.experiment.name),
-                [(made.treatment, made.decision) for made in each.decisions],
-            )
-            for each in scorecards
-        ],
-        bytes=sum(len(text.encode()) for text in texts.values()),
-    )
+        size = sum(
+            _replace(page.path, experiment_page(scorecard, metrics))
+            for page, scorecard in zip(pages, scorecards, strict=True)
+        )
+        # last, because it links what is there by then
+        size += _replace(index, index_page(scorecards, as_of))
+        for path in set(folder.glob("*.html")) - {index, *(page.path for page in pages)}:
+            path.unlink()
+    return ReportsWritten(index=index, pages=pages, bytes=size)
+
+
+def _replace(path: Path, text: str) -> int:
+    """Put a file in place when it is complete; return its bytes."""
+    partial = path.with_name(f".{path.name}.partial")
+    size = partial.write_bytes(text.encode())
+    os.replace(partial, path)
+    return size
+
+
+def _literal(text: str) -> str:
+    """Take the meaning from every character that Markdown or HTML gives one."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+.!|~&-])", r"\\\1", " ".join(text.split()))
 
 
 @contextmanager
