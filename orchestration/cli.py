@@ -46,6 +46,12 @@ app = typer.Typer(
     ),
 )
 
+keys_app = typer.Typer(
+    no_args_is_help=True,
+    help="The ring of keys behind pseudonyms: list it, or start a new key.",
+)
+app.add_typer(keys_app, name="keys")
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else")]
 
 
@@ -115,6 +121,44 @@ def simulate(
             on_progress=lambda done, total, records: update(done, total, f"{records:,} records"),
         )
     _show(asdict(report), render.simulated(report), as_json=as_json)
+
+
+@app.command(
+    epilog=(
+        "Example: `attune receive`, and where your application starts:\n\n"
+        "`export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318`\n\n"
+        "`export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`\n\n"
+        '`export OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20$(cat .attune/receive.token)"`'
+    )
+)
+def receive(
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one")] = 4318,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="The token that clients send; default receive.token in the workspace"),
+    ] = None,
+    max_inbox_mb: Annotated[
+        int, typer.Option(min=1, help="MiB that may wait in the inbox before clients must")
+    ] = 4096,
+    min_free_mb: Annotated[
+        int, typer.Option(min=0, help="MiB that stay free on the disk of the inbox")
+    ] = 512,
+) -> None:
+    """Receive OTLP/HTTP from OpenTelemetry SDKs into the inbox; no Collector needed.
+
+    A request is answered when it is durable on disk. The token is made on first use;
+    ATTUNE_RECEIVE_TOKEN goes before the file. `attune ingest` loads what arrived.
+    """
+    from orchestration.receiver.config import MEBIBYTE, Limits, receiver_config
+    from orchestration.receiver.server import serve
+
+    limits = Limits(inbox_bytes=max_inbox_mb * MEBIBYTE, free_bytes=min_free_mb * MEBIBYTE)
+    serve(
+        receiver_config(
+            _workspace(), os.environ, host=host, port=port, token_file=token_file, limits=limits
+        )
+    )
 
 
 @app.command(epilog="Example: `attune ingest --json | jq .rejections`")
@@ -194,18 +238,16 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Say what the assistant is told about a user, and why."""
-    from orchestration.ingest import pseudonymize
-    from orchestration.lib import render
-    from orchestration.lib.dbt_runner import environment
+    from orchestration.lib import render, steps
     from orchestration.lib.report import Preference
     from serving.client import Client
 
     workspace = _workspace()
-    is_pseudonym = len(user) == 64 and set(user) <= set("0123456789abcdef")
-    with environment(workspace.environment()):
-        user_id = user if is_pseudonym else pseudonymize(workspace.home, user)
     with Client(workspace.cache_url) as client:
-        found = client.explain_user(user_id)
+        for user_id in steps.pseudonyms_of(workspace, user):
+            found = client.explain_user(user_id)
+            if found["is_known"]:
+                break
     if not found["is_known"]:
         raise EmptyError(
             f"nothing is served for the user {user!r}",
@@ -275,6 +317,30 @@ def verify(as_json: AsJson = False) -> None:
     )
     if not report.ok:
         raise typer.Exit(1)
+
+
+@keys_app.command("list", epilog="Example: `attune keys list --json`")
+def keys_list(as_json: AsJson = False) -> None:
+    """List the keys, oldest first: name, when made, whether in force; never the keys themselves."""
+    from orchestration.lib import render, steps
+
+    keys = steps.list_keys(_workspace())
+    _show({"keys": [asdict(key) for key in keys]}, render.keys(keys), as_json=as_json)
+
+
+@keys_app.command("rotate", epilog="Example: `attune keys rotate`, then back up the key file.")
+def keys_rotate(as_json: AsJson = False) -> None:
+    """Make a new key for what is loaded from now on; older keys stay, so users stay themselves."""
+    from orchestration.lib import render, steps
+
+    workspace = _workspace()
+    keys = steps.rotate_keys(workspace)
+    _show(
+        {"keys": [asdict(key) for key in keys]},
+        render.keys(keys),
+        f"Back up {workspace.key_file} now: without it nobody can be found again.",
+        as_json=as_json,
+    )
 
 
 @app.command(epilog="Examples: `attune run`; then `attune run --more-days 1` for the next day.")
