@@ -24,6 +24,8 @@ from orchestration.lib.progress import Stages
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from orchestration.ingest import IngestReport
+
 USERS = 2000
 DAYS = 28
 SEED = 7
@@ -163,16 +165,17 @@ def receive(
 
 @app.command(epilog="Example: `attune ingest --json | jq .rejections`")
 def ingest(as_json: AsJson = False) -> None:
-    """Load what waits in the inbox into the lake: checked, pseudonymised, each file once."""
-    from orchestration.lib import render, steps
+    """Load what waits in the inbox into the lake: checked, pseudonymised, each file once.
+
+    A file that cannot be taken (a link, a file that changes while it is read, one that unpacks to
+    an absurd size, ...) stays where it is and is named with its reason; the others are loaded, and
+    the command exits with 1.
+    """
+    from orchestration.lib import steps
 
     with Stages().stage("ingest", "files") as update:
         report = steps.ingest(_workspace(), on_progress=update)
-    _show(
-        steps.ingest_totals(report) | {"rejections": report.rejected, "batches": report.batch_ids},
-        render.ingested(report),
-        as_json=as_json,
-    )
+    _show_load(report, as_json=as_json)
 
 
 @app.command(
@@ -287,18 +290,20 @@ def ledger(as_json: AsJson = False) -> None:
     )
 
 
-@app.command(epilog="Example: correct the plan, then `attune replay` and `attune build`.")
+@app.command(
+    epilog="Example: correct `raw` of a line in `.attune/rejected/*.jsonl`, then `attune replay`."
+)
 def replay(as_json: AsJson = False) -> None:
-    """Read rejected lines again and load those that are well-formed now."""
-    from orchestration.lib import render, steps
+    """Read rejected lines again and load those that are well-formed now, each once.
+
+    That is so after a line was corrected, after an update that reads more, and for times that were
+    in the future. Files in the inbox are loaded too, as by `attune ingest`.
+    """
+    from orchestration.lib import steps
 
     with Stages().stage("replay", "files") as update:
         report = steps.replay(_workspace(), on_progress=update)
-    _show(
-        steps.ingest_totals(report) | {"rejections": report.rejected, "batches": report.batch_ids},
-        render.ingested(report),
-        as_json=as_json,
-    )
+    _show_load(report, as_json=as_json)
 
 
 @app.command(epilog="Example: `attune verify || attune sync`")
@@ -380,6 +385,24 @@ def ui(
 
 def _workspace() -> Workspace:
     return workspace_from(os.environ)
+
+
+def _show_load(report: IngestReport, *, as_json: bool) -> None:
+    """Print what a load did; a file that was refused exits with 1."""
+    from orchestration.lib import render, steps
+
+    _show(
+        steps.ingest_totals(report)
+        | {
+            "rejections": report.rejected,
+            "batches": report.batch_ids,
+            "refused": [asdict(each) for each in report.refused],
+        },
+        escape(render.ingested(report)),
+        as_json=as_json,
+    )
+    if report.refused:
+        raise typer.Exit(1)
 
 
 def _show(value: Any, *parts: RenderableType, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """The lake: what ingest wrote, one asset per source table of the dbt project."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -34,7 +35,12 @@ def lake_asset(workspace: Workspace, manifest: Mapping[str, Any]) -> dg.AssetsDe
             on_progress=lambda done, total, name: context.log.info(f"{done} of {total}: {name}"),
         )
         context.log.info(render.ingested(report))
+        for refused in report.refused:
+            context.log.warning(render.refused(refused))
+        metadata = steps.ingest_totals(report) | {
+            "refused": [asdict(each) for each in report.refused]
+        }
         for spec in context.assets_def.specs:
-            yield dg.MaterializeResult(asset_key=spec.key, metadata=steps.ingest_totals(report))
+            yield dg.MaterializeResult(asset_key=spec.key, metadata=metadata)
 
     return lake

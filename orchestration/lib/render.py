@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from orchestration.ingest import IngestReport
+    from orchestration.ingest import IngestReport, KeyInfo
     from orchestration.lib.dbt_runner import BuildReport
     from orchestration.lib.home import Workspace
     from orchestration.lib.report import (
@@ -49,7 +49,7 @@ def simulated(report: SimulationReport) -> str:
 def ingested(report: IngestReport) -> str:
     """Say what was loaded, and why lines were refused."""
     loaded, repeated = len(report.batch_ids), len(report.files) - len(report.batch_ids)
-    if not report.files:
+    if not report.files and not report.refused:
         return "no files in the inbox: nothing to load"
     first = (
         f"{report.records_in:,} records in {loaded} file{'' if loaded == 1 else 's'}: "
@@ -59,7 +59,13 @@ def ingested(report: IngestReport) -> str:
     parts += [f"  {count:,} {reason}" for reason, count in report.rejected.items()]
     if repeated:
         parts.append(f"  {repeated} files were loaded before and are not loaded again")
+    parts += [refused(each) for each in report.refused]
     return "\n".join(parts)
+
+
+def refused(file: RefusedFile) -> str:
+    """Say why a file was left in the inbox, and what to do."""
+    return f"refused {file.file_name}: {file.reason}, {file.detail}; {file.next_step}"
 
 
 def built(report: BuildReport) -> str:
@@ -152,6 +158,15 @@ def preferences(rows: Sequence[Preference]) -> RenderableType:
             f"({_coloured(row.kind)})\n      [dim]{escape(row.reason)}[/]"
         )
     return "\n".join(lines)
+
+
+def keys(ring: Sequence[KeyInfo]) -> RenderableType:
+    """Write the ring of keys, oldest first."""
+    table = _table("key", "made", "state")
+    for key in ring:
+        state = "active: made with it from now on" if key.is_active else "kept: finds who was known"
+        table.add_row(escape(key.key_id), escape(key.created_at or "unknown"), state)
+    return table
 
 
 def next_steps(found: Summary, workspace: Workspace) -> str:
