@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from orchestration.ingest import IngestReport, KeyInfo
+    from orchestration.ingest import IngestReport, KeyInfo, RefusedFile
     from orchestration.lib.dbt_runner import BuildReport
     from orchestration.lib.home import Workspace
     from orchestration.lib.report import (
