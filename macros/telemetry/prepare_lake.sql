@@ -3,7 +3,9 @@
         the same way on every engine. -#}
     {%- if execute -%}
         {%- do run_query('create schema if not exists lake') -%}
-        {%- for table_name in ['log_records', 'spans', 'batches', 'rejections'] -%}
+        {%- for table_name in [
+            'log_records', 'spans', 'batches', 'rejections', 'pseudonym_links',
+        ] -%}
             {%- do run_query(adapter.dispatch('lake_view', 'attune')(table_name)) -%}
         {%- endfor -%}
     {%- endif -%}

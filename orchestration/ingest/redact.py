@@ -6,6 +6,7 @@ import json
 import re
 from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,21 +53,45 @@ class Pseudonyms:
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
         self._known: dict[str, str] = {}
+        self._is_rotated = keys.active != keys.oldest
+        self._links: dict[str, str] = {}
 
     def of(self, raw: str) -> str:
-        """The pseudonym of a raw identifier."""
+        """The pseudonym of a raw identifier under the active key."""
         known = self._known.get(raw)
         if known is None:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
             known = self._known[raw] = self._keys.pseudonymize(raw)
+            if self._is_rotated:
+                self._links[known] = self.stable(raw)
         return known
+
+    def stable(self, raw: str) -> str:
+        """The pseudonym that no rotation changes, that of the oldest key, for ids of things."""
+        return self._keys.pseudonymize(raw, self._keys.oldest)
 
     def of_column(self, raw: Array) -> Array:
         """The pseudonym of each text; null and empty stay what they are."""
-        encoded = pc.dictionary_encode(raw)
-        known = [self.of(text) if text else text for text in encoded.dictionary.to_pylist()]
-        return pa.array(known, pa.string()).take(encoded.indices)
+        return _each(raw, self.of)
+
+    def stable_column(self, raw: Array) -> Array:
+        """The stable pseudonym of each text; null and empty stay what they are."""
+        return _each(raw, self.stable)
+
+    def links(self) -> dict[str, str]:
+        """Pseudonym -> that of the oldest key, for all first seen since links were forgotten."""
+        return self._links
+
+    def forget_links(self) -> None:
+        """Start anew: the links are in the lake."""
+        self._links = {}
+
+
+def _each(raw: Array, pseudonym: Callable[[str], str]) -> Array:
+    encoded = pc.dictionary_encode(raw)
+    known = [pseudonym(text) if text else text for text in encoded.dictionary.to_pylist()]
+    return pa.array(known, pa.string()).take(encoded.indices)
 
 
 def redact(
@@ -162,8 +187,11 @@ class _Search:
                     start = ends[place + 1]
         changed: dict[int, bytes] = {}
         for place, found in hits.items():
-            changed[int(rows[place])] = self._replace(
-                data[ends[place] : ends[place + 1]], tuple(sorted(found))
+            row = int(rows[place])
+            # A record's own id must stay the same when it is sent again after a rotation.
+            pseudonym = self.secret.stable if is_uid[row] else self.secret.of
+            changed[row] = self._replace(
+                data[ends[place] : ends[place + 1]], tuple(sorted(found)), pseudonym
             )
         changed |= self._uids(owner, text, np.flatnonzero(is_uid))
         if not changed:
@@ -187,7 +215,7 @@ class _Search:
         mask = np.zeros(self.count, dtype=bool)
         mask[list(hits)] = True
         values = [
-            self._replace(names[name_of[record]], tuple(sorted(hits[record])))
+            self._replace(names[name_of[record]], tuple(sorted(hits[record])), self.secret.of)
             for record in sorted(hits)
         ]
         return pc.replace_with_mask(self.names, pa.array(mask), pa.array(values, pa.string()))
@@ -198,10 +226,12 @@ class _Search:
             return ()
         return (raw, self.escaped[which]) if which in self.escaped else (raw,)
 
-    def _replace(self, text: bytes, found: tuple[int, ...]) -> bytes:
+    def _replace(
+        self, text: bytes, found: tuple[int, ...], pseudonym: Callable[[str], str]
+    ) -> bytes:
         """Replace in one pass, the longest first, so that no pseudonym is searched again."""
         pairs = {
-            spelling: self.secret.of(self.raw[which].decode()).encode()
+            spelling: pseudonym(self.raw[which].decode()).encode()
             for which in found
             for spelling in self._spellings(which)
         }
@@ -222,5 +252,5 @@ class _Search:
         for row in rows.tolist():
             uid = text[row].as_py()
             if uid and uid.encode() in identifiers[int(owner[row])]:
-                result[row] = self.secret.of(uid).encode()
+                result[row] = self.secret.stable(uid).encode()
         return result

@@ -376,7 +376,7 @@ class _Block(_Checks):
         texts = pc.utf8_lower(texts)
         is_hex = pc.match_substring_regex(texts, HEX_ID)
         if not pc.all(is_hex, min_count=0).as_py():
-            texts = pc.if_else(is_hex, texts, self.pseudonyms.of_column(texts))
+            texts = pc.if_else(is_hex, texts, self.pseudonyms.stable_column(texts))
         return pc.if_else(pc.equal(pc.utf8_ltrim(texts, "0"), ""), None, texts)
 
 

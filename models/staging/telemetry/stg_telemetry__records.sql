@@ -4,8 +4,8 @@
         cast(occurred_at as timestamp) as occurred_at,
         cast(observed_at as timestamp) as observed_at,
         cast(event_date as date) as event_date,
-        user_id,
-        session_id,
+        coalesce(user_links.stable_pseudonym, user_id) as user_id,
+        coalesce(session_links.stable_pseudonym, session_id) as session_id,
         trace_id,
         span_id,
         service_name,
@@ -17,6 +17,13 @@
         line_number,
         record_number,
         nullif(attributes['organization.id'], '') as organization_id
+{%- endset %}
+{#- a user whom a newer key gave another pseudonym stays the same user -#}
+{%- set linked %}
+    left join pseudonym_links as user_links
+        on user_id = user_links.pseudonym
+    left join pseudonym_links as session_links
+        on session_id = session_links.pseudonym
 {%- endset %}
 with
 
@@ -30,6 +37,10 @@ spans as (
 
 batches as (
     select * from {{ ref('stg_telemetry__batches') }}
+),
+
+pseudonym_links as (
+    select * from {{ ref('stg_telemetry__pseudonym_links') }}
 ),
 
 renamed_log_records as (
@@ -48,6 +59,7 @@ renamed_log_records as (
         cast(null as double) as duration_ms,
         cast(null as string) as status
     from log_records
+    {{- linked }}
     -- a batch exists from its commit mark on: half a load is never seen
     where batch_id in (select batches.batch_id from batches)
 ),
@@ -66,6 +78,7 @@ renamed_spans as (
         duration_ms,
         status
     from spans
+    {{- linked }}
     where batch_id in (select batches.batch_id from batches)
 )
 
