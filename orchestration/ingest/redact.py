@@ -187,11 +187,8 @@ class _Search:
                     start = ends[place + 1]
         changed: dict[int, bytes] = {}
         for place, found in hits.items():
-            row = int(rows[place])
-            # A record's own id must stay the same when it is sent again after a rotation.
-            pseudonym = self.secret.stable if is_uid[row] else self.secret.of
-            changed[row] = self._replace(
-                data[ends[place] : ends[place + 1]], tuple(sorted(found)), pseudonym
+            changed[int(rows[place])] = self._replace(
+                data[ends[place] : ends[place + 1]], tuple(sorted(found))
             )
         changed |= self._uids(owner, text, np.flatnonzero(is_uid))
         if not changed:
@@ -215,7 +212,7 @@ class _Search:
         mask = np.zeros(self.count, dtype=bool)
         mask[list(hits)] = True
         values = [
-            self._replace(names[name_of[record]], tuple(sorted(hits[record])), self.secret.of)
+            self._replace(names[name_of[record]], tuple(sorted(hits[record])))
             for record in sorted(hits)
         ]
         return pc.replace_with_mask(self.names, pa.array(mask), pa.array(values, pa.string()))
@@ -226,12 +223,14 @@ class _Search:
             return ()
         return (raw, self.escaped[which]) if which in self.escaped else (raw,)
 
-    def _replace(
-        self, text: bytes, found: tuple[int, ...], pseudonym: Callable[[str], str]
-    ) -> bytes:
-        """Replace in one pass, the longest first, so that no pseudonym is searched again."""
+    def _replace(self, text: bytes, found: tuple[int, ...]) -> bytes:
+        """Replace in one pass, the longest first, so that no pseudonym is searched again.
+
+        The pseudonym is the stable one: the text may be an id of a thing, such as a suggestion,
+        whose later events come after a rotation.
+        """
         pairs = {
-            spelling: pseudonym(self.raw[which].decode()).encode()
+            spelling: self.secret.stable(self.raw[which].decode()).encode()
             for which in found
             for spelling in self._spellings(which)
         }

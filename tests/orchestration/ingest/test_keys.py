@@ -92,7 +92,7 @@ def test_new_rows_carry_the_new_pseudonym_and_a_link_leads_to_the_old(
         ("b", new),
     ]
     assert query("select attributes['path'] from log_records where event_name = 'b'") == [
-        (f"/{new}/x",)
+        (f"/{old}/x",)
     ]
     assert links(home, query) == [(new, old)]
     assert pseudonyms(home, "user-1") == [new, old]
