@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from ipaddress import ip_address
 from types import FrameType
 
@@ -29,9 +30,7 @@ def serve(config: ReceiverConfig) -> None:
         SettingError: the address is taken or not of this machine, the inbox cannot be written, or
             another receiver writes there.
     """
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", force=True
-    )
+    _log_to_standard_error()
     with prepared_folders(config.inbox, config.staging), _listen(config) as listener:
         server = uvicorn.Server(
             uvicorn.Config(
@@ -51,6 +50,14 @@ def serve(config: ReceiverConfig) -> None:
             signal.signal(each, _ended)
         _announce(config, listener)
         server.run(sockets=[listener])
+
+
+def _log_to_standard_error() -> None:
+    formatter = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
 
 
 def _listen(config: ReceiverConfig) -> socket.socket:

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.xdist_group("cli")
 COMMANDS = [
     "init",
     "simulate",
+    "receive",
     "ingest",
     "build",
     "sync",
