@@ -92,15 +92,15 @@ class MessageConverter:
     """Protobuf messages as OTLP/JSON: hex ids, 64-bit integers as text, enums as numbers.
 
     Driven by the messages' own descriptors, so that a field of a newer OTLP needs a newer library
-    and nothing here; key-value pairs, the bulk of any request, have a way of their own. A quarter
-    of the time of `json_format`, which also writes ids as base64.
+    and nothing here; key-value pairs, the bulk of any request, have a way of their own. A third of
+    the time of `json_format`, which also writes ids as base64.
     """
 
     def __init__(self) -> None:
         self._fields: dict[Any, tuple[str, Converter | None]] = {}
 
     def convert(self, message: Any) -> dict[str, Any]:
-        """The message's set fields under their JSON names."""
+        """The message's set fields under their JSON names, for `orjson.dumps`."""
         content: dict[str, Any] = {}
         fields = self._fields
         for descriptor, value in message.ListFields():
@@ -122,8 +122,10 @@ class MessageConverter:
             return converter
         return list if converter is None else lambda values: [converter(each) for each in values]
 
-    def _messages(self, values: Any) -> list[dict[str, Any]]:
-        return [self.convert(each) for each in values]
+    def _messages(self, values: Any) -> orjson.Fragment:
+        """Text at once: as dictionaries, a large request takes twenty times its size."""
+        parts = [orjson.dumps(self.convert(each)) for each in values]
+        return orjson.Fragment(b"[" + b",".join(parts) + b"]")
 
     def _pairs(self, pairs: Any) -> list[dict[str, Any]]:
         return [{"key": pair.key, "value": self._value(pair.value)} for pair in pairs]

@@ -18,6 +18,8 @@ from orchestration.receiver.config import ReceiverConfig
 from orchestration.receiver.inbox import prepared_folders
 
 CONNECTIONS = 512
+# SDKs send every few seconds; a connection that closes in between costs them a retry
+IDLE_SECONDS = 75
 SHUTDOWN_SECONDS = 15
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ def serve(config: ReceiverConfig) -> None:
                 ws="none",
                 lifespan="on",
                 limit_concurrency=CONNECTIONS,
+                timeout_keep_alive=IDLE_SECONDS,
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             )
         )
