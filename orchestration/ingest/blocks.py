@@ -10,6 +10,7 @@ import pyarrow as pa
 from orchestration.ingest.fast import NotPlainError, flatten, parse_lines
 from orchestration.ingest.flat import Flat
 from orchestration.ingest.lines import Line
+from orchestration.ingest.sdk_objects import starts_like_sdk_object
 from orchestration.ingest.strict import Refusal, StrictReader, check_request, read_line
 
 
@@ -30,10 +31,11 @@ def parse_block(lines: list[Line], schema: pa.Schema) -> Parsed:
     """
     tables: list[pa.Table] = []
     plain: list[Line] = []
-    odd: list[Line] = []
+    odd = [line for line in lines if starts_like_sdk_object(line.raw)]
     # The line that Arrow names, or else halving, isolates the few lines that it refuses without a
     # parse for every line. A wrong hint costs time and nothing else.
-    waiting = [lines] if lines else []
+    tried = [line for line in lines if not starts_like_sdk_object(line.raw)] if odd else lines
+    waiting = [tried] if tried else []
     while waiting:
         part = waiting.pop()
         try:
