@@ -35,6 +35,7 @@ Mask = npt.NDArray[np.bool_]
 NAME_KEY = "event.name"
 OPERATION_KEY = "gen_ai.operation.name"
 HEX_ID = r"^[0-9a-f]*$"
+DOTTED_NAME = r"^[a-z][a-z0-9_]{0,40}(\.[a-z][a-z0-9_]{0,40}){1,4}$"
 STATUS = {
     "1": "ok",
     "2": "error",
@@ -368,8 +369,10 @@ class _Block(_Checks):
 
     def _event_names(self, records: Records, own: SortedAttributes) -> Array:
         field = records.text["name"]
-        attribute = own.value_of(self.keys.code(NAME_KEY), len(records))
-        return pc.if_else(pc.equal(field, ""), pc.fill_null(attribute, ""), field)
+        attribute = pc.fill_null(own.value_of(self.keys.code(NAME_KEY), len(records)), "")
+        if "body" in records.text:
+            attribute = _with_prefix(attribute, records.text["body"])
+        return pc.if_else(pc.equal(field, ""), attribute, field)
 
     def _hex_id(self, texts: Array) -> Array:
         """Trace and span ids in lower case; whatever is no hex could be anything: a pseudonym."""
@@ -412,6 +415,17 @@ def _in_lake_order(records: Records) -> Records:
         attributes=replace(records.attributes, owner=place[records.attributes.owner]),
         clashing=place[records.clashing],
     )
+
+
+def _with_prefix(names: Array, bodies: Array) -> Array:
+    """Names with their emitter's prefix where the body is just that: `app.login` for `login`."""
+    is_name = pc.match_substring_regex(bodies, DOTTED_NAME)
+    if not pc.any(is_name, min_count=0).as_py():
+        return names
+    bodies = pc.if_else(is_name, bodies, "")
+    last_part = pc.replace_substring_regex(bodies, r"^.*\.", "")
+    is_same = pc.and_(pc.equal(last_part, names), pc.not_equal(names, ""))
+    return pc.if_else(is_same, bodies, names)
 
 
 def _only(table: pa.Table, is_good: Mask) -> pa.Table:
