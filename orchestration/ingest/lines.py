@@ -59,7 +59,7 @@ class Limits:
 
     line_bytes: int = 32 << 20
     line_objects: int = 1_000_000
-    unpacked_bytes: int = 1 << 30
+    unpacked_bytes: int = 256 << 20
     unpacked_ratio: int = 200
 
 
