@@ -128,9 +128,7 @@ class Gunzip:
         Raises:
             RefusedError: 400, not gzip.
         """
-        part = b""
-        # a full step may leave content behind although the packed bytes are used up
-        while packed or len(part) == STEP_BYTES:
+        while packed:
             if self._member.eof:
                 self._member = zlib.decompressobj(GZIP_WINDOW)
             try:

@@ -8,6 +8,7 @@ import http.client
 import json
 import logging
 import os
+import resource
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -284,6 +285,14 @@ def test_a_full_inbox_takes_nothing_until_it_is_loaded(
         assert client.lines == [request(1), request(3)]
 
 
+def test_what_is_written_between_two_looks_at_the_inbox_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestration.receiver.inbox.MEASURE_SECONDS", 1e9)
+    with receiving(tmp_path, inbox_bytes=2 * len(request()) + 2) as client:
+        assert [client.post(request(number)).status for number in range(3)] == [200, 200, 503]
+
+
 def test_a_disk_that_is_almost_full_takes_nothing(tmp_path: Path) -> None:
     with receiving(tmp_path, free_bytes=1 << 62) as client:
         answer = client.post(request())
@@ -330,6 +339,23 @@ def test_what_cannot_be_written_is_not_acknowledged(
     said = [each.getMessage() for each in caplog.records]
     assert sum(message in each for each in said) == 1
     assert "the inbox takes files again" in said
+
+
+def test_a_file_that_the_system_cuts_off_is_never_seen(tmp_path: Path) -> None:
+    large = json.dumps({"resourceLogs": [{"text": "x" * (2 << 20)}]}).encode()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with receiving(tmp_path) as client:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+        try:
+            cut_off = client.post(large)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert cut_off.status == 503
+        assert "File too large" in cut_off.error["message"]
+        assert client.files == []
+        assert list((tmp_path / "receiving").glob("*.tmp")) == []
+        assert client.post(large).status == 200
+        assert client.lines == [large]
 
 
 def test_a_writer_that_fails_is_not_taken_for_a_healthy_one(
