@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestration.ingest.detect import redacted
 from orchestration.ingest.errors import RefusedFileError
 from orchestration.ingest.home import PRIVATE_FILE
 
@@ -231,9 +232,13 @@ def refused(name: str, error: RefusedFileError) -> RefusedFile:
 
 
 def printable(name: str) -> str:
-    """A file's name as text for tables and terminals: what cannot be shown becomes U+FFFD."""
+    """A file's name as text for tables and terminals: what cannot be shown becomes U+FFFD.
+
+    What looks private, such as an e-mail address, becomes a marker.
+    """
     text = os.fsencode(name).decode("utf-8", "replace")
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+    shown = "".join(character if character.isprintable() else "\ufffd" for character in text)
+    return redacted(shown)
 
 
 def _check_kind(status: os.stat_result) -> None:

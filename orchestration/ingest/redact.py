@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from orchestration.ingest import detect
 from orchestration.ingest.canonical import KeyOrder, text_buffer, values_by_owner
 from orchestration.ingest.flat import Array, Integers, Kind, Kinds
 from orchestration.ingest.inherit import OWN, Merged
@@ -25,13 +26,27 @@ SHORTEST_SEARCHED = 3
 SEARCHED_KINDS = (Kind.STRING, Kind.ARRAY, Kind.KVLIST, Kind.BYTES)
 UID_KEY = "log.record.uid"
 REMEMBERED = 200_000
+# Keys are the emitter's words, which a short identifier may be as well.
+SHORTEST_IN_KEY = 6
+KEY_SUFFIX = 16
+DIGIT = re.compile("[0-9]")
 ESCAPED_IN_JSON = re.compile(r'["\\\x00-\x1f]')
+
+
+# Where to look for what no declaration names: types, places to look at, text without the finds.
+FINDERS: tuple[tuple[tuple[Kind, ...], Callable[[Array], Integers], Callable[[str], str]], ...] = (
+    ((Kind.STRING,), detect.suspects, detect.redacted),
+    ((Kind.ARRAY, Kind.KVLIST), detect.suspects_in_json, detect.redacted_json),
+    ((Kind.INT, Kind.DOUBLE), detect.long_numbers, detect.redacted_number),
+    ((Kind.BYTES,), detect.everywhere, detect.redacted_base64),
+)
 
 
 @dataclass(frozen=True)
 class Clean:
-    """Attributes without raw identifiers, and the records' names."""
+    """Attributes fit for the lake, the texts of their keys, and the records' names."""
 
+    keys: Array
     owner: Integers
     codes: Integers
     level: Integers
@@ -125,9 +140,41 @@ def redact(
         kind = np.where(is_hashed, np.int8(Kind.STRING), kind)
     is_searched = ~is_hashed & np.isin(kind, SEARCHED_KINDS)
     search = _Search(merged, secret, names)
-    uid = keys.code(UID_KEY)
-    text = search.cleaned(owner, text, is_searched, (codes == uid) & ~is_hashed)
-    return Clean(owner, codes, level, kind, text, search.cleaned_names())
+    is_uid = (codes == keys.code(UID_KEY)) & ~is_hashed
+    text = search.cleaned(owner, text, is_searched, is_uid)
+    text, kind = _without_finds(text, kind, is_hashed, is_uid, secret)
+    codes, key_texts = search.cleaned_keys(owner, codes, keys)
+    names = detect.redacted_names(search.cleaned_names())
+    return Clean(key_texts, owner, codes, level, kind, text, names)
+
+
+def _without_finds(
+    text: Array,
+    kind: Kinds,
+    is_hashed: npt.NDArray[np.bool_],
+    is_uid: npt.NDArray[np.bool_],
+    secret: Pseudonyms,
+) -> tuple[Array, Kinds]:
+    """The texts with markers for what looks private, and their types."""
+    changed: dict[int, str] = {}
+    for kinds, places_of, without in FINDERS:
+        rows = np.flatnonzero(np.isin(kind, kinds) & ~is_hashed)
+        part = pc.fill_null(text.take(pa.array(rows)), "")
+        for place in places_of(part).tolist():
+            row, before = int(rows[place]), part[place].as_py()
+            after = without(before)
+            if after != before:
+                # Ids of records must stay different from each other.
+                changed[row] = secret.stable(before) if is_uid[row] else after
+    if not changed:
+        return text, kind
+    rows = np.array(sorted(changed))
+    mask = np.zeros(len(text), dtype=bool)
+    mask[rows] = True
+    values = pa.array([changed[row] for row in rows.tolist()], pa.string())
+    is_number = mask & np.isin(kind, (Kind.INT, Kind.DOUBLE))
+    kind = np.where(is_number, np.int8(Kind.STRING), kind)
+    return pc.replace_with_mask(text, pa.array(mask), values), kind
 
 
 def _privacy(
@@ -216,6 +263,40 @@ class _Search:
             for record in sorted(hits)
         ]
         return pc.replace_with_mask(self.names, pa.array(mask), pa.array(values, pa.string()))
+
+    def cleaned_keys(
+        self, owner: Integers, codes: Integers, keys: KeyOrder
+    ) -> tuple[Integers, Array]:
+        """The keys' numbers and texts: no key holds a find or an identifier of its record.
+
+        A new key is told apart by its own pseudonym, so that no record has it twice.
+        """
+        texts: list[str] = list(keys.names)
+        for place in detect.suspects(keys.array).tolist():
+            if (found := detect.redacted(texts[place])) != texts[place]:
+                texts[place] = f"{found}#{self.secret.stable(texts[place])[:KEY_SUFFIX]}"
+        named = [code for code, name in enumerate(keys.names) if DIGIT.search(name)]
+        together = "\n".join(keys.names[code] for code in named).encode()
+        present = {
+            which
+            for which, raw in enumerate(self.raw)
+            if len(raw) >= SHORTEST_IN_KEY and raw in together and DIGIT.search(raw.decode())
+        }
+        if not present:
+            return codes, pa.array(texts, pa.string())
+        identifiers: defaultdict[int, set[int]] = defaultdict(set)
+        for record, which in zip(self.owners, self.which, strict=True):
+            if which in present:
+                identifiers[record].add(which)
+        codes = codes.copy()
+        for row in np.flatnonzero(np.isin(codes, named)).tolist():
+            raw_key = keys.names[codes[row]].encode()
+            found_ids = tuple(sorted(identifiers.get(int(owner[row]), ())))
+            new_key = self._replace(raw_key, found_ids) if found_ids else raw_key
+            if new_key != raw_key:
+                codes[row] = len(texts)
+                texts.append(new_key.decode())
+        return codes, pa.array(texts, pa.string())
 
     def _spellings(self, which: int) -> tuple[bytes, ...]:
         raw = self.raw[which]

@@ -70,7 +70,13 @@ def test_every_mart_is_what_it_would_be_without_a_rotation(
     assert not differences(marts_of(rotated), expected, ignored)
 
     steps.sync(rotated.workspace)
-    raw = next(ids_in(path.read_bytes().splitlines(), "user.id")[0] for path in files)
+    profiles = rotated.query("select user_id from serving.hot_user_profiles")
+    served = {row["user_id"] for row in profiles}
+    raw = next(
+        each
+        for each in ids_in(files[0].read_bytes().splitlines(), "user.id")
+        if pseudonyms(rotated.workspace.home, each)[-1] in served
+    )
     with Client(rotated.workspace.cache_url) as client:
         for name in (raw, *pseudonyms(rotated.workspace.home, raw)):
             called = steps.pseudonyms_of(rotated.workspace, name)

@@ -100,6 +100,18 @@ attribute_findings as (
     from typed
 ),
 
+-- ingest puts a marker where it found what no declaration names, such as an e-mail address
+redacted_findings as (
+    select
+        event_date,
+        batch_id,
+        event_name,
+        attribute,
+        'redacted' as finding
+    from attributes
+    where value like '%[redacted:%' or attribute like '[redacted:%'
+),
+
 record_findings as (
     select
         records.event_date,
@@ -165,6 +177,14 @@ findings as (
         attribute,
         finding
     from attribute_findings
+    union all
+    select
+        event_date,
+        batch_id,
+        event_name,
+        attribute,
+        finding
+    from redacted_findings
     union all
     select
         event_date,
