@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -322,6 +323,24 @@ def verify(as_json: AsJson = False) -> None:
     )
     if not report.ok:
         raise typer.Exit(1)
+
+
+@app.command(
+    epilog="Examples: `attune compact`; `attune compact --date 2026-03-15` for one event date."
+)
+def compact(
+    date: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="One event date (default all)")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Merge the lake's many small files of each date into few; no table changes by it."""
+    from orchestration.lib import render, steps
+
+    changed = steps.compact(_workspace(), day=None if date is None else date.date())
+    _show(
+        {"folders": [asdict(each) for each in changed]}, render.compacted(changed), as_json=as_json
+    )
 
 
 @keys_app.command("list", epilog="Example: `attune keys list --json`")

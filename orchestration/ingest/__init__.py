@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestration.ingest.compact import Compacted, compact
 from orchestration.ingest.errors import (
     DiskFullError,
     IngestError,
@@ -21,6 +22,7 @@ from orchestration.ingest.load import (
 from orchestration.ingest.retention import delete_raw
 
 __all__ = [
+    "Compacted",
     "DiskFullError",
     "FileReport",
     "IngestError",
@@ -30,6 +32,7 @@ __all__ = [
     "KeyInfo",
     "Progress",
     "RefusedFile",
+    "compact",
     "delete_raw",
     "ensure_lake",
     "list_keys",

@@ -15,6 +15,10 @@ class DiskFullError(IngestError):
     """There is no room for a batch; nothing of it is left behind."""
 
 
+class CompactionError(IngestError):
+    """The lake's files cannot be merged now; they are as they were."""
+
+
 class KeyFileError(IngestError):
     """The key file cannot be used."""
 

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from orchestration.ingest import times
 from orchestration.ingest.blocks import parse_block
+from orchestration.ingest.compact import finish_compaction
 from orchestration.ingest.errors import DiskFullError, RefusedFileError
 from orchestration.ingest.fast import request_schema
 from orchestration.ingest.home import Home, one_ingest_at_a_time
@@ -223,6 +224,7 @@ def _ready(home: Home, moment: datetime, wait_seconds: float) -> Iterator[Home]:
     with one_ingest_at_a_time(home, wait_seconds), _room_on(home):
         ensure_lake(home.root)
         clean_uncommitted(home)
+        finish_compaction(home)
         finish_pending(home)
         yield home
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from orchestration.ingest import IngestReport, KeyInfo, RefusedFile
+    from orchestration.ingest import Compacted, IngestReport, KeyInfo, RefusedFile
     from orchestration.lib.dbt_runner import BuildReport
     from orchestration.lib.home import Workspace
     from orchestration.lib.report import (
@@ -158,6 +158,17 @@ def preferences(rows: Sequence[Preference]) -> RenderableType:
             f"({_coloured(row.kind)})\n      [dim]{escape(row.reason)}[/]"
         )
     return "\n".join(lines)
+
+
+def compacted(folders: Sequence[Compacted]) -> RenderableType:
+    """Write which folders of the lake were merged."""
+    if not folders:
+        return "no folder of the lake has small files to merge"
+    table = _table("folder", "files_before", "files_after", "rows")
+    for each in folders:
+        counts = (each.files_before, each.files_after, each.rows)
+        table.add_row(escape(each.folder), *(f"{count:,}" for count in counts))
+    return table
 
 
 def keys(ring: Sequence[KeyInfo]) -> RenderableType:

@@ -31,10 +31,10 @@ from simulator import simulate as simulate_days
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import datetime
+    from datetime import date, datetime
     from pathlib import Path
 
-    from orchestration.ingest import IngestReport, KeyInfo, Progress
+    from orchestration.ingest import Compacted, IngestReport, KeyInfo, Progress
     from orchestration.lib.home import Workspace
 
 INBOX_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
@@ -175,6 +175,26 @@ def replay(
             progress=_block_progress(on_progress),
             wait_seconds=LOCK_WAIT_SECONDS,
         )
+
+
+def compact(workspace: Workspace, *, day: date | None = None) -> list[Compacted]:
+    """Merge the many small files of each event date into few; no row changes, so nothing is rebuilt.
+
+    Args:
+        workspace: Whose lake.
+        day: Only this event date; default all.
+
+    Raises:
+        IngestError: an ingest or a build runs, or a merged file is not whole.
+    """
+    from orchestration.ingest import compact as compact_lake
+
+    workspace.make_folders()
+    was_up_to_date = is_up_to_date(workspace)
+    changed = compact_lake(workspace.home, day=day, warehouse=workspace.warehouse)
+    if changed and was_up_to_date:
+        record_run(workspace)
+    return changed
 
 
 def pseudonyms_of(workspace: Workspace, user: str) -> list[str]:

@@ -32,6 +32,8 @@ COMMANDS = [
     "ledger",
     "replay",
     "verify",
+    "compact",
+    "keys",
     "run",
     "ui",
 ]
