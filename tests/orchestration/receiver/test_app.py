@@ -388,6 +388,20 @@ def test_a_bug_is_answered_and_counted(
     assert "refused 500: 1" in caplog.text
 
 
+def test_a_report_comes_when_something_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("orchestration.receiver.app.REPORT_SECONDS", 0.001)
+    caplog.set_level(logging.INFO)
+    with receiving(tmp_path) as client:
+        assert client.post(request()).status == 200
+        eventually(lambda: "1 requests kept" in caplog.text)
+        assert client.post(request()).status == 200
+        eventually(lambda: "2 requests kept" in caplog.text)
+        reports = [each.getMessage() for each in caplog.records if "kept" in each.getMessage()]
+    assert len(reports) == len(set(reports)) == 2
+
+
 def test_the_log_counts_and_says_nothing_of_what_was_sent(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

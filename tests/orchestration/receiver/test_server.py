@@ -180,12 +180,37 @@ def test_what_was_acknowledged_survives_any_kill(tmp_path: Path, project_dir: Pa
                 each.join()
 
     for _ in range(KILLS):
-        send_until_killed(len(acknowledged) + chance.randrange(1, 200))
+        send_until_killed(len(acknowledged) + chance.randrange(1, 40))
     kept = numbers(Client(0, tmp_path).lines)
     assert acknowledged <= kept.keys()
     assert set(kept.values()) == {1}
     report = load_inbox(tmp_path, project_dir / "seeds" / "declarations")
     assert (report.records_in, report.rejected) == (kept.total(), {})
+
+
+def test_ingest_loads_while_the_receiver_writes(tmp_path: Path, project_dir: Path) -> None:
+    declarations = project_dir / "seeds" / "declarations"
+    acknowledged: list[int] = []
+    with command(tmp_path) as receiver:
+        client = receiver.client()
+
+        def send(first: int) -> None:
+            for number in range(first, first + 20):
+                assert client.post(request(number)).status == 200
+                acknowledged.append(number)
+
+        senders = [threading.Thread(target=send, args=(each * 20,)) for each in range(SENDERS)]
+        for sender in senders:
+            sender.start()
+        loads = 0
+        while any(each.is_alive() for each in senders):
+            loads += len(load_inbox(tmp_path, declarations).files) > 0
+        for sender in senders:
+            sender.join()
+    load_inbox(tmp_path, declarations)
+    rows = lake_rows(tmp_path, "log_records", "cast(attributes['number'] as bigint)")
+    assert loads > 0
+    assert sorted(acknowledged) == sorted(number for (number,) in rows) == list(range(20 * SENDERS))
 
 
 def test_a_start_removes_what_a_killed_receiver_left(tmp_path: Path) -> None:
