@@ -52,6 +52,7 @@ app = typer.Typer(
 keys_app = typer.Typer(
     no_args_is_help=True,
     help="The ring of keys behind pseudonyms: list it, or start a new key.",
+    epilog="Example: `attune keys rotate`",
 )
 app.add_typer(keys_app, name="keys")
 
