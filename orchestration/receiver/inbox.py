@@ -112,7 +112,7 @@ class InboxWriter:
     """
 
     def __init__(self, files: InboxFiles, on_file: Callable[[int, int], None]) -> None:
-        """Args: the files, and what is called after each with its number of lines and bytes."""
+        """Take the files, and what is called after each with its number of lines and bytes."""
         self._files = files
         self._on_file = on_file
         self._pending: list[Pending] = []
