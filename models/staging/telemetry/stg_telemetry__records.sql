@@ -1,4 +1,6 @@
 {%- set event_aliases = attribute_aliases('event') %}
+{%- set field_aliases = attribute_aliases('field') %}
+{%- set aliases = attribute_aliases('attribute') %}
 {%- set common %}
         event_id,
         cast(occurred_at as timestamp) as occurred_at,
@@ -6,7 +8,6 @@
         cast(event_date as date) as event_date,
         coalesce(user_links.stable_pseudonym, user_id) as user_id,
         coalesce(session_links.stable_pseudonym, session_id) as session_id,
-        trace_id,
         span_id,
         service_name,
         service_version,
@@ -43,10 +44,31 @@ pseudonym_links as (
     select * from {{ ref('stg_telemetry__pseudonym_links') }}
 ),
 
+-- a batch exists from its commit mark on: half a load is never seen
+named_log_records as (
+    select
+        log_records.*,
+        log_records.event_name as emitted_name,
+        {{ canonical_event_name(event_aliases, 'log_records.event_name') }} as canonical_name
+    from log_records
+    where log_records.batch_id in (select batches.batch_id from batches)
+),
+
 renamed_log_records as (
     select
         {{- common }},
-        {{ canonical_event_name(event_aliases, 'event_name') }} as event_name,
+        -- without a trace, what the emitter ties the events of a turn together with
+        coalesce(
+            trace_id
+            {%- for alias in field_aliases.get('trace_id', []) %},
+            case
+                when canonical_name in ('{{ alias.on_events | join("', '") }}')
+                    then nullif(attributes['{{ alias.name }}'], '')
+            end
+            {%- endfor %}
+        ) as trace_id,
+        canonical_name as event_name,
+        emitted_name,
         event_number,
         concat(
             substr(batch_id, 1, 16), '/', line_number, '/', record_number, '/',
@@ -58,17 +80,17 @@ renamed_log_records as (
         cast(null as string) as span_name,
         cast(null as double) as duration_ms,
         cast(null as string) as status
-    from log_records
+    from named_log_records
     {{- linked }}
-    -- a batch exists from its commit mark on: half a load is never seen
-    where batch_id in (select batches.batch_id from batches)
 ),
 
 renamed_spans as (
     select
         {{- common }},
-        coalesce('gen_ai.' || nullif(attributes['gen_ai.operation.name'], ''), 'span')
+        trace_id,
+        coalesce('gen_ai.' || {{ attribute(aliases, 'gen_ai.operation.name') }}, 'span')
             as event_name,
+        cast(null as string) as emitted_name,
         cast(null as bigint) as event_number,
         concat(substr(batch_id, 1, 16), '/', line_number, '/', record_number, '/span') as record_key,
         'span' as record_kind,
