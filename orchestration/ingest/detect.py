@@ -19,6 +19,9 @@ import pyarrow.compute as pc
 from orchestration.ingest.canonical import text_buffer
 from orchestration.ingest.flat import Array, Integers, no_indices
 
+# Raw identifiers of the record that a value stands in.
+Identifiers = frozenset[bytes]
+
 _WORD = r"(?<![0-9A-Za-z])"
 _EMAIL = re.compile(
     r"[\w!#$&'*+/=?^`{|}~.-]{1,64}(?:@|%40)(?:[^\W_][\w-]{0,62}\.){1,8}[^\W\d_]{2,24}"
@@ -64,7 +67,7 @@ _IN_CARD[list(b"0123456789 -")] = True
 SHORTEST_CARD = 15
 
 
-def redacted(text: str) -> str:
+def redacted(text: str, _: Identifiers = frozenset()) -> str:
     """The text with a marker in place of each find."""
     text = _PRIVATE_KEY.sub("[redacted:private_key]", text)
     text = _API_KEY.sub("[redacted:api_key]", text)
@@ -72,22 +75,24 @@ def redacted(text: str) -> str:
     return _CARD.sub(_card, text)
 
 
-def redacted_base64(text: str) -> str:
-    """A marker in place of base64 whose bytes hold a find; otherwise the text."""
+def redacted_base64(text: str, identifiers: Identifiers = frozenset()) -> str:
+    """A marker in place of base64 whose bytes hold a find or an identifier; otherwise the text."""
     try:
-        held = base64.b64decode(text.translate(_STANDARD_BASE64) + "===").decode("latin-1")
+        held = base64.b64decode(text.translate(_STANDARD_BASE64) + "===")
     except binascii.Error:
         return text
-    found = redacted(held)
-    return text if found == held else "[redacted:bytes]"
+    if any(raw in held for raw in identifiers):
+        return "[redacted:bytes]"
+    plain = held.decode("latin-1")
+    return text if redacted(plain) == plain else "[redacted:bytes]"
 
 
-def redacted_json(text: str) -> str:
+def redacted_json(text: str, identifiers: Identifiers = frozenset()) -> str:
     """The JSON text of an array or key-value list, base64 among its strings included."""
-    return redacted(_BASE64_IN_JSON.sub(lambda match: redacted_base64(match[0]), text))
+    return redacted(_BASE64_IN_JSON.sub(lambda match: redacted_base64(match[0], identifiers), text))
 
 
-def redacted_number(text: str) -> str:
+def redacted_number(text: str, _: Identifiers = frozenset()) -> str:
     """A marker in place of an integer or double that is a card number; otherwise the text."""
     digits = str(int(float(text))) if _LARGE_DOUBLE.fullmatch(text) else text
     found = redacted(digits)

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +34,9 @@ DIGIT = re.compile("[0-9]")
 ESCAPED_IN_JSON = re.compile(r'["\\\x00-\x1f]')
 
 
+Finder = Callable[[str, detect.Identifiers], str]
 # Where to look for what no declaration names: types, places to look at, text without the finds.
-FINDERS: tuple[tuple[tuple[Kind, ...], Callable[[Array], Integers], Callable[[str], str]], ...] = (
+FINDERS: tuple[tuple[tuple[Kind, ...], Callable[[Array], Integers], Finder], ...] = (
     ((Kind.STRING,), detect.suspects, detect.redacted),
     ((Kind.ARRAY, Kind.KVLIST), detect.suspects_in_json, detect.redacted_json),
     ((Kind.INT, Kind.DOUBLE), detect.long_numbers, detect.redacted_number),
@@ -142,39 +144,10 @@ def redact(
     search = _Search(merged, secret, names)
     is_uid = (codes == keys.code(UID_KEY)) & ~is_hashed
     text = search.cleaned(owner, text, is_searched, is_uid)
-    text, kind = _without_finds(text, kind, is_hashed, is_uid, secret)
+    text, kind = search.without_finds(owner, text, kind, is_hashed, is_uid)
     codes, key_texts = search.cleaned_keys(owner, codes, keys)
     names = detect.redacted_names(search.cleaned_names())
     return Clean(key_texts, owner, codes, level, kind, text, names)
-
-
-def _without_finds(
-    text: Array,
-    kind: Kinds,
-    is_hashed: npt.NDArray[np.bool_],
-    is_uid: npt.NDArray[np.bool_],
-    secret: Pseudonyms,
-) -> tuple[Array, Kinds]:
-    """The texts with markers for what looks private, and their types."""
-    changed: dict[int, str] = {}
-    for kinds, places_of, without in FINDERS:
-        rows = np.flatnonzero(np.isin(kind, kinds) & ~is_hashed)
-        part = pc.fill_null(text.take(pa.array(rows)), "")
-        for place in places_of(part).tolist():
-            row, before = int(rows[place]), part[place].as_py()
-            after = without(before)
-            if after != before:
-                # Ids of records must stay different from each other.
-                changed[row] = secret.stable(before) if is_uid[row] else after
-    if not changed:
-        return text, kind
-    rows = np.array(sorted(changed))
-    mask = np.zeros(len(text), dtype=bool)
-    mask[rows] = True
-    values = pa.array([changed[row] for row in rows.tolist()], pa.string())
-    is_number = mask & np.isin(kind, (Kind.INT, Kind.DOUBLE))
-    kind = np.where(is_number, np.int8(Kind.STRING), kind)
-    return pc.replace_with_mask(text, pa.array(mask), values), kind
 
 
 def _privacy(
@@ -244,6 +217,44 @@ class _Search:
         mask[list(changed)] = True
         values = pa.array([changed[row] for row in sorted(changed)], pa.string())
         return pc.replace_with_mask(text, pa.array(mask), values)
+
+    def without_finds(
+        self,
+        owner: Integers,
+        text: Array,
+        kind: Kinds,
+        is_hashed: npt.NDArray[np.bool_],
+        is_uid: npt.NDArray[np.bool_],
+    ) -> tuple[Array, Kinds]:
+        """The texts with markers for what no declaration names, and their types."""
+        changed: dict[int, str] = {}
+        for kinds, places_of, without in FINDERS:
+            rows = np.flatnonzero(np.isin(kind, kinds) & ~is_hashed)
+            part = pc.fill_null(text.take(pa.array(rows)), "")
+            for place in places_of(part).tolist():
+                row, before = int(rows[place]), part[place].as_py()
+                after = without(before, self.identifiers.get(int(owner[row]), frozenset()))
+                if after != before:
+                    # Ids of records must stay different from each other.
+                    changed[row] = self.secret.stable(before) if is_uid[row] else after
+        if not changed:
+            return text, kind
+        rows = np.array(sorted(changed))
+        mask = np.zeros(len(text), dtype=bool)
+        mask[rows] = True
+        values = pa.array([changed[row] for row in rows.tolist()], pa.string())
+        is_number = mask & np.isin(kind, (Kind.INT, Kind.DOUBLE))
+        kind = np.where(is_number, np.int8(Kind.STRING), kind)
+        return pc.replace_with_mask(text, pa.array(mask), values), kind
+
+    @cached_property
+    def identifiers(self) -> dict[int, detect.Identifiers]:
+        """The raw identifiers of each record that are long enough to be searched."""
+        found: defaultdict[int, set[bytes]] = defaultdict(set)
+        for record, which in zip(self.owners, self.which, strict=True):
+            if len(self.raw[which]) >= SHORTEST_SEARCHED:
+                found[record].add(self.raw[which])
+        return {record: frozenset(raw) for record, raw in found.items()}
 
     def cleaned_names(self) -> Array:
         """The records' names with every identifier of their record replaced."""

@@ -152,6 +152,19 @@ def test_an_identifier_in_a_key_of_its_record_is_replaced(
     ) == [("a", [f"seen.{pseudonymize(home, 'user-0001')}"]), ("b", ["seen.user-0001"])]
 
 
+def test_an_identifier_in_bytes_is_found(home: Path, declarations: Path, query: Query) -> None:
+    held = {"bytesValue": base64.b64encode(b"of user-1!").decode()}
+    attributes = {
+        "user.id": "user-1",
+        "raw": held,
+        "list": {"arrayValue": {"values": [held, {"bytesValue": "b3RoZXIgYnl0ZXM="}]}},
+    }
+    load(home, declarations, request(log(attributes=attributes)))
+    assert query("select attributes['raw'], attributes['list'] from log_records") == [
+        ("[redacted:bytes]", '["[redacted:bytes]","b3RoZXIgYnl0ZXM="]')
+    ]
+
+
 def test_the_name_of_a_file_is_looked_into(home: Path, declarations: Path, query: Query) -> None:
     (home / "inbox" / f"{EMAIL}.jsonl").write_bytes(lines(request(log())) + b"{\n")
     report = load_inbox(home, declarations)
