@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,7 +110,9 @@ def one_ingest_at_a_time(home: Home, wait_seconds: float = 0.0) -> Iterator[None
             time.sleep(LOCK_POLL_SECONDS)
         since = datetime.now(UTC).isoformat(timespec="seconds")
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} since {since}\n".encode(), 0)
+        # A full disk leaves the holder without a name, and what follows says that it is full.
+        with suppress(OSError):
+            os.pwrite(descriptor, f"{os.getpid()} since {since}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -185,14 +185,22 @@ class FullDisk:
 
     def __init__(self, patch: pytest.MonkeyPatch, after: int, code: int) -> None:
         self.left, self.code = after, code
-        self.fsync: Callable[[int], None] = os.fsync
-        patch.setattr(os, "fsync", self.fail_later)
+        self.fsync, self.pwrite = os.fsync, os.pwrite
+        patch.setattr(os, "fsync", self.failing_fsync)
+        patch.setattr(os, "pwrite", self.failing_pwrite)
 
-    def fail_later(self, descriptor: int) -> None:
+    def failing_fsync(self, descriptor: int) -> None:
+        self.use()
+        self.fsync(descriptor)
+
+    def failing_pwrite(self, descriptor: int, data: bytes, offset: int) -> int:
+        self.use()
+        return self.pwrite(descriptor, data, offset)
+
+    def use(self) -> None:
         if self.left == 0:
             raise OSError(self.code, os.strerror(self.code))
         self.left -= 1
-        self.fsync(descriptor)
 
 
 @pytest.mark.parametrize("after", range(0, 24, 3))
