@@ -43,7 +43,13 @@ renamed as (
         {{ attribute(aliases, 'gen_ai.usage.input_tokens', 'bigint') }} as input_tokens,
         {{ attribute(aliases, 'gen_ai.usage.output_tokens', 'bigint') }} as output_tokens,
         {{ attribute(aliases, 'cost_usd', 'double') }} as cost_usd,
-        {{ attribute(aliases, 'error.type') }} as error_type
+        coalesce(
+            {{ attribute(aliases, 'error.type') }},
+            case
+                when event_name = 'assistant.model.call.failed'
+                    then {{ attribute(aliases, 'http.response.status_code') }}
+            end
+        ) as error_type
     from records
     where
         (
