@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -27,9 +27,6 @@ from orchestration.ingest import (
 from orchestration.ingest.home import Home, one_ingest_at_a_time
 from tests.orchestration.ingest.homes import assert_balanced, contents
 from tests.orchestration.ingest.otlp import lines, log, request, span_request
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 KILLS = 50
 DAY_NANOS = 86_400_000_000_000
