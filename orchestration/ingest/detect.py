@@ -23,9 +23,10 @@ from orchestration.ingest.flat import Array, Integers, no_indices
 Identifiers = frozenset[bytes]
 
 _WORD = r"(?<![0-9A-Za-z])"
-_EMAIL = re.compile(
-    r"[\w!#$&'*+/=?^`{|}~.-]{1,64}(?:@|%40)(?:[^\W_][\w-]{0,62}\.){1,8}[^\W\d_]{2,24}"
-)
+_AT = re.compile("@|%40")
+_LOCAL_PART = re.compile(r"[\w!#$&'*+/=?^`{|}~.-]{1,64}\Z")
+_DOMAIN = re.compile(r"(?:[^\W_][\w-]{0,62}\.){1,8}[^\W\d_]{2,24}")
+LONGEST_LOCAL_PART = 64
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[0-9A-Za-z+/=\s\\]*"
     r"(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"
@@ -36,7 +37,8 @@ _API_KEY = re.compile(
     r"|gh[oprsu]_[0-9A-Za-z]{20,}|github_pat_[0-9A-Za-z_]{20,}|glpat-[0-9A-Za-z_-]{16,}"
     r"|A[KS]IA[0-9A-Z]{12,}|xox[abeoprs]-[0-9A-Za-z-]{8,}|AIza[0-9A-Za-z_-]{30,}"
     r"|hf_[0-9A-Za-z]{20,}|npm_[0-9A-Za-z]{30,}"
-    r"|eyJ[0-9A-Za-z_-]{8,}\.eyJ[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]*)?"
+    # a JSON web token, or any other JSON object in base64
+    r"|eyJ[0-9A-Za-z_-]{16,}(?:\.[0-9A-Za-z_-]*){0,4}"
     r")"
 )
 # Lengths and first digits as the card networks assign them. A number within a word, a decimal or a
@@ -71,8 +73,7 @@ def redacted(text: str, _: Identifiers = frozenset()) -> str:
     """The text with a marker in place of each find."""
     text = _PRIVATE_KEY.sub("[redacted:private_key]", text)
     text = _API_KEY.sub("[redacted:api_key]", text)
-    text = _EMAIL.sub("[redacted:email]", text)
-    return _CARD.sub(_card, text)
+    return _CARD.sub(_card, _without_emails(text))
 
 
 def redacted_base64(text: str, identifiers: Identifiers = frozenset()) -> str:
@@ -148,6 +149,20 @@ def card_numbers(texts: Array) -> npt.NDArray[np.bool_]:
         text = texts[place].as_py()
         is_card[place] = redacted(text) != text
     return is_card
+
+
+def _without_emails(text: str) -> str:
+    """Looks around each @ only: searching from every character would take long in a long text."""
+    pieces = []
+    done = 0
+    for at in _AT.finditer(text):
+        domain = _DOMAIN.match(text, at.end())
+        start = max(done, at.start() - LONGEST_LOCAL_PART)
+        local_part = _LOCAL_PART.search(text[start : at.start()]) if domain else None
+        if domain and local_part:
+            pieces += [text[done : start + local_part.start()], "[redacted:email]"]
+            done = domain.end()
+    return "".join([*pieces, text[done:]])
 
 
 def _card_places(texts: Array, data: bytes, offsets: Integers) -> Integers:

@@ -47,6 +47,7 @@ NOT_FOUND = [
     "user@host",
     "task-abcdefghijklmnopqrstuvwxyz",
     "sk-short",
+    "eyJshort",
     "risk_test_case",
 ]
 
@@ -55,6 +56,21 @@ NOT_FOUND = [
 def test_it_is_found(text: str, expected: str) -> None:
     assert detect.redacted(text) == expected
     assert detect.suspects(pa.array(["", text, "x" * 40])).tolist() == [1]
+
+
+def test_several_are_found_in_one_text() -> None:
+    text = f"{EMAIL},b@c,{EMAIL}@x {EMAIL}{CARD}; {CARD} {KEY}"
+    assert detect.redacted(text) == (
+        "[redacted:email],b@c,[redacted:email]@x [redacted:email][redacted:card]; "
+        "[redacted:card] [redacted:api_key]"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 10**6 + "@", "a@" * 10**5, "-eyJ" * 10**6, "sk-" * 10**6, "4 " * 10**6]
+)
+def test_a_long_text_takes_no_longer_than_its_length(text: str) -> None:
+    assert len(detect.redacted(text)) <= len(text)
 
 
 @pytest.mark.parametrize("text", NOT_FOUND)
