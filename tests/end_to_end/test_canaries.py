@@ -76,6 +76,7 @@ metrics:
     description: Fails.
     type: simple
     type_params: {measure: canary_sum}
+    config: {meta: {experiment: {kind: mean, better: up, window_days: 7}}}
 """
 BROKEN_VARIANTS = """experiment_name,variant,allocation
 concise-answers,control,0.5
@@ -248,11 +249,12 @@ def searched(
 ) -> tuple[WorkspaceUnderTest, str]:
     """The workspace after everything, and what the commands printed."""
     root = tmp_path_factory.mktemp("canaries")
-    broken = root / "broken"
-    shutil.copytree(project_dir / "seeds" / "declarations", broken)
-    (broken / "metrics").mkdir(exist_ok=True)
-    (broken / "metrics" / "canary.yml").write_text(CASTING_METRIC)
+    broken, casting = root / "broken", root / "casting"
+    for folder in (broken, casting):
+        shutil.copytree(project_dir / "seeds" / "declarations", folder)
     (broken / "experiments" / "experiment_variants.csv").write_text(BROKEN_VARIANTS)
+    (casting / "metrics").mkdir(exist_ok=True)
+    (casting / "metrics" / "canary.yml").write_text(CASTING_METRIC)
     under_test = make_workspace(root, project_dir, manifests)
     good = under_test.workspace.declarations
     for number, text in enumerate(CANARIES):
@@ -276,7 +278,7 @@ def searched(
     for command in ("ledger", "replay", "compact"):
         run(command, declarations=good)
     run("build", declarations=broken, fails=True)
-    failing = make_workspace(root, project_dir, ManifestCache(), declarations=broken)
+    failing = make_workspace(root, project_dir, ManifestCache(), declarations=casting)
     assert failing.workspace.home == under_test.workspace.home
     assert not run_everything(failing).success
     return under_test, "\n".join(printed)
@@ -394,6 +396,13 @@ def test_the_lines_were_taken_and_refused(searched: tuple[WorkspaceUnderTest, st
     marked = json.dumps(taken["attributes"].to_pylist())
     for marker in ("email", "card", "api_key", "bytes"):
         assert f"[redacted:{marker}]" in marked
+
+
+def test_the_builds_failed_as_they_should(searched: tuple[WorkspaceUnderTest, str]) -> None:
+    under_test, printed = searched
+    assert "experiment_variants" in printed
+    logs = [path.read_text() for path in under_test.workspace.home.rglob("dbt.log")]
+    assert any("Could not convert string" in log for log in logs)
 
 
 def test_what_holds_raw_text_is_private(searched: tuple[WorkspaceUnderTest, str]) -> None:
