@@ -200,7 +200,7 @@ class FullDisk:
         self.left -= 1
 
 
-@pytest.mark.parametrize("after", (0, 1, 4, 9, 15, 22))
+@pytest.mark.parametrize("after", [0, 1, 4, 9, 15, 22])
 def test_a_full_disk_is_said_clearly_and_leaves_nothing_half_landed(
     started: Path,
     declarations: Path,
