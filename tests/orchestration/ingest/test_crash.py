@@ -124,7 +124,7 @@ def test_a_second_ingest_waits_for_the_first(
     def start_second(_: object) -> None:
         if not waiter.ident:
             waiter.start()
-            while not _is_waited_for(started):
+            while waiter.is_alive() and not _is_waited_for(started):
                 time.sleep(0.01)
 
     first = load_inbox(
