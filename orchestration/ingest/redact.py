@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -165,6 +164,16 @@ def _privacy(
     return treatments[place] if len(pairs) else np.empty(0, dtype=np.int8)
 
 
+def _spellings(identifier: str) -> tuple[bytes, ...]:
+    """How an identifier stands in texts, and inside the JSON text of an array or key-value list."""
+    raw = identifier.encode()
+    if len(raw) < SHORTEST_SEARCHED:
+        return ()
+    if ESCAPED_IN_JSON.search(identifier):
+        return raw, json.dumps(identifier, ensure_ascii=False)[1:-1].encode()
+    return (raw,)
+
+
 class _Search:
     """Looks for the records' raw identifiers in their other texts."""
 
@@ -175,12 +184,7 @@ class _Search:
         self.which = encoded.indices.drop_null().to_pylist()
         raw = encoded.dictionary.to_pylist()
         self.raw: list[bytes] = [text.encode() for text in raw]
-        # How an identifier stands inside the JSON text of an array or key-value list.
-        self.escaped: dict[int, bytes] = {
-            which: json.dumps(text, ensure_ascii=False)[1:-1].encode()
-            for which, text in enumerate(raw)
-            if ESCAPED_IN_JSON.search(text)
-        }
+        self.spellings = [_spellings(text) for text in raw]
         self.names = names
         self.count = len(names)
         self.secret = secret
@@ -199,7 +203,7 @@ class _Search:
         first, bounds, ends = starts.tolist(), offsets[starts].tolist(), offsets.tolist()
         hits: defaultdict[int, set[int]] = defaultdict(set)
         for record, which in zip(self.owners, self.which, strict=True):
-            for raw in self._spellings(which):
+            for raw in self.spellings[which]:
                 start, end = bounds[record], bounds[record + 1]
                 while (start := data.find(raw, start, end)) >= 0:
                     place = bisect_right(ends, start, first[record], first[record + 1]) - 1
@@ -233,7 +237,7 @@ class _Search:
             part = pc.fill_null(text.take(pa.array(rows)), "")
             for place in places_of(part).tolist():
                 row, before = int(rows[place]), part[place].as_py()
-                after = without(before, self.identifiers.get(int(owner[row]), frozenset()))
+                after = without(before, self._searched_identifiers(int(owner[row])))
                 if after != before:
                     # Ids of records must stay different from each other.
                     changed[row] = self.secret.stable(before) if is_uid[row] else after
@@ -247,14 +251,14 @@ class _Search:
         kind = np.where(is_number, np.int8(Kind.STRING), kind)
         return pc.replace_with_mask(text, pa.array(mask), values), kind
 
-    @cached_property
-    def identifiers(self) -> dict[int, detect.Identifiers]:
-        """The raw identifiers of each record that are long enough to be searched."""
-        found: defaultdict[int, set[bytes]] = defaultdict(set)
-        for record, which in zip(self.owners, self.which, strict=True):
-            if len(self.raw[which]) >= SHORTEST_SEARCHED:
-                found[record].add(self.raw[which])
-        return {record: frozenset(raw) for record, raw in found.items()}
+    def _identifiers(self, record: int) -> detect.Identifiers:
+        """The raw identifiers of a record; `owners` is in ascending order."""
+        start, end = bisect_left(self.owners, record), bisect_right(self.owners, record)
+        return frozenset(self.raw[which] for which in self.which[start:end])
+
+    def _searched_identifiers(self, record: int) -> detect.Identifiers:
+        """Those that are long enough to be searched."""
+        return frozenset(raw for raw in self._identifiers(record) if len(raw) >= SHORTEST_SEARCHED)
 
     def cleaned_names(self) -> Array:
         """The records' names with every identifier of their record replaced."""
@@ -263,7 +267,7 @@ class _Search:
         name_of = encoded.indices.to_pylist()
         hits: defaultdict[int, set[int]] = defaultdict(set)
         for record, which in zip(self.owners, self.which, strict=True):
-            if self.raw[which] in names[name_of[record]] and self._spellings(which):
+            if self.raw[which] in names[name_of[record]] and self.spellings[which]:
                 hits[record].add(which)
         if not hits:
             return self.names
@@ -309,12 +313,6 @@ class _Search:
                 texts.append(new_key.decode())
         return codes, pa.array(texts, pa.string())
 
-    def _spellings(self, which: int) -> tuple[bytes, ...]:
-        raw = self.raw[which]
-        if len(raw) < SHORTEST_SEARCHED:
-            return ()
-        return (raw, self.escaped[which]) if which in self.escaped else (raw,)
-
     def _replace(self, text: bytes, found: tuple[int, ...]) -> bytes:
         """Replace in one pass, the longest first, so that no pseudonym is searched again.
 
@@ -324,7 +322,7 @@ class _Search:
         pairs = {
             spelling: self.secret.stable(self.raw[which].decode()).encode()
             for which in found
-            for spelling in self._spellings(which)
+            for spelling in self.spellings[which]
         }
         if len(pairs) == 1:
             return text.replace(*next(iter(pairs.items())))
@@ -334,14 +332,9 @@ class _Search:
 
     def _uids(self, owner: Integers, text: Array, rows: Integers) -> dict[int, bytes]:
         """A record's own id that is one of its identifiers, however short, is hashed as well."""
-        if not len(rows):
-            return {}
-        identifiers: defaultdict[int, set[bytes]] = defaultdict(set)
-        for record, which in zip(self.owners, self.which, strict=True):
-            identifiers[record].add(self.raw[which])
         result = {}
         for row in rows.tolist():
             uid = text[row].as_py()
-            if uid and uid.encode() in identifiers[int(owner[row])]:
+            if uid and uid.encode() in self._identifiers(int(owner[row])):
                 result[row] = self.secret.stable(uid).encode()
         return result
