@@ -62,7 +62,12 @@ renamed_log_records as (
             trace_id
             {%- for alias in field_aliases.get('trace_id', []) %},
             case
-                when canonical_name in ('{{ alias.on_events | join("', '") }}')
+                when
+                    canonical_name in (
+                        {%- for event in alias.on_events %}
+                        '{{ event }}'{{ ',' if not loop.last }}
+                        {%- endfor %}
+                    )
                     then nullif(attributes['{{ alias.name }}'], '')
             end
             {%- endfor %}
