@@ -64,6 +64,14 @@ test: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-refe
 test-spark: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package ## build both engines, compare the marts
 	@pytest -m spark --durations=5 -q
 
+.PHONY: bench
+bench: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## speed of ingest beside DuckDB and pyarrow.json (2 cores)
+	@python -m benchmarks.ingest
+
+.PHONY: bench-big
+bench-big: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## load one file of 5 GB and 10,000 tiny ones under 1 GB of memory
+	@mkdir -p target && python -m benchmarks.big_file
+
 .PHONY: lint
 lint: $(VENV)/.stamp-dev ## ruff
 	$(call step,ruff,ruff check --quiet . && ruff format --check --quiet .)

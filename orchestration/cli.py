@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,8 @@ from orchestration.lib.progress import Stages
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from orchestration.ingest import IngestReport
 
 USERS = 2000
 DAYS = 28
@@ -45,6 +48,13 @@ app = typer.Typer(
         "ATTUNE_DECLARATIONS (`attune init DIR` copies a starter)."
     ),
 )
+
+keys_app = typer.Typer(
+    no_args_is_help=True,
+    help="The ring of keys behind pseudonyms: list it, or start a new key.",
+    epilog="Example: `attune keys rotate`",
+)
+app.add_typer(keys_app, name="keys")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else")]
 
@@ -117,18 +127,57 @@ def simulate(
     _show(asdict(report), render.simulated(report), as_json=as_json)
 
 
+@app.command(
+    epilog=(
+        "Example: `attune receive`, and where your application starts:\n\n"
+        "`export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318`\n\n"
+        "`export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`\n\n"
+        '`export OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20$(cat .attune/receive.token)"`'
+    )
+)
+def receive(
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one")] = 4318,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="The token that clients send; default receive.token in the workspace"),
+    ] = None,
+    max_inbox_mb: Annotated[
+        int, typer.Option(min=1, help="MiB that may wait in the inbox before clients must")
+    ] = 4096,
+    min_free_mb: Annotated[
+        int, typer.Option(min=0, help="MiB that stay free on the disk of the inbox")
+    ] = 512,
+) -> None:
+    """Receive OTLP/HTTP from OpenTelemetry SDKs into the inbox; no Collector needed.
+
+    A request is answered when it is durable on disk. The token is made on first use;
+    ATTUNE_RECEIVE_TOKEN goes before the file. `attune ingest` loads what arrived.
+    """
+    from orchestration.receiver.config import MEBIBYTE, Limits, receiver_config
+    from orchestration.receiver.server import serve
+
+    limits = Limits(inbox_bytes=max_inbox_mb * MEBIBYTE, free_bytes=min_free_mb * MEBIBYTE)
+    serve(
+        receiver_config(
+            _workspace(), os.environ, host=host, port=port, token_file=token_file, limits=limits
+        )
+    )
+
+
 @app.command(epilog="Example: `attune ingest --json | jq .rejections`")
 def ingest(as_json: AsJson = False) -> None:
-    """Load what waits in the inbox into the lake: checked, pseudonymised, each file once."""
-    from orchestration.lib import render, steps
+    """Load what waits in the inbox into the lake: checked, pseudonymised, each file once.
+
+    A file that cannot be taken (a link, a file that changes while it is read, one that unpacks to
+    an absurd size, ...) stays where it is and is named with its reason; the others are loaded, and
+    the command exits with 1.
+    """
+    from orchestration.lib import steps
 
     with Stages().stage("ingest", "files") as update:
         report = steps.ingest(_workspace(), on_progress=update)
-    _show(
-        steps.ingest_totals(report) | {"rejections": report.rejected, "batches": report.batch_ids},
-        render.ingested(report),
-        as_json=as_json,
-    )
+    _show_load(report, as_json=as_json)
 
 
 @app.command(
@@ -203,18 +252,16 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Say what the assistant is told about a user, and why."""
-    from orchestration.ingest import pseudonymize
-    from orchestration.lib import render
-    from orchestration.lib.dbt_runner import environment
+    from orchestration.lib import render, steps
     from orchestration.lib.report import Preference
     from serving.client import Client
 
     workspace = _workspace()
-    is_pseudonym = len(user) == 64 and set(user) <= set("0123456789abcdef")
-    with environment(workspace.environment()):
-        user_id = user if is_pseudonym else pseudonymize(workspace.home, user)
     with Client(workspace.cache_url) as client:
-        found = client.explain_user(user_id)
+        for user_id in steps.pseudonyms_of(workspace, user):
+            found = client.explain_user(user_id)
+            if found["is_known"]:
+                break
     if not found["is_known"]:
         raise EmptyError(
             f"nothing is served for the user {user!r}",
@@ -254,18 +301,20 @@ def ledger(as_json: AsJson = False) -> None:
     )
 
 
-@app.command(epilog="Example: correct the plan, then `attune replay` and `attune build`.")
+@app.command(
+    epilog="Example: correct `raw` of a line in `.attune/rejected/*.jsonl`, then `attune replay`."
+)
 def replay(as_json: AsJson = False) -> None:
-    """Read rejected lines again and load those that are well-formed now."""
-    from orchestration.lib import render, steps
+    """Read rejected lines again and load those that are well-formed now, each once.
+
+    That is so after a line was corrected, after an update that reads more, and for times that were
+    in the future. Files in the inbox are loaded too, as by `attune ingest`.
+    """
+    from orchestration.lib import steps
 
     with Stages().stage("replay", "files") as update:
         report = steps.replay(_workspace(), on_progress=update)
-    _show(
-        steps.ingest_totals(report) | {"rejections": report.rejected, "batches": report.batch_ids},
-        render.ingested(report),
-        as_json=as_json,
-    )
+    _show_load(report, as_json=as_json)
 
 
 @app.command(epilog="Example: `attune verify || attune sync`")
@@ -284,6 +333,48 @@ def verify(as_json: AsJson = False) -> None:
     )
     if not report.ok:
         raise typer.Exit(1)
+
+
+@app.command(
+    epilog="Examples: `attune compact`; `attune compact --date 2026-03-15` for one event date."
+)
+def compact(
+    date: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="One event date (default all)")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Merge the lake's many small files of each date into few; no table changes by it."""
+    from orchestration.lib import render, steps
+
+    changed = steps.compact(_workspace(), day=None if date is None else date.date())
+    _show(
+        {"folders": [asdict(each) for each in changed]}, render.compacted(changed), as_json=as_json
+    )
+
+
+@keys_app.command("list", epilog="Example: `attune keys list --json`")
+def keys_list(as_json: AsJson = False) -> None:
+    """List the keys, oldest first: name, when made, whether in force; never the keys themselves."""
+    from orchestration.lib import render, steps
+
+    keys = steps.list_keys(_workspace())
+    _show({"keys": [asdict(key) for key in keys]}, render.keys(keys), as_json=as_json)
+
+
+@keys_app.command("rotate", epilog="Example: `attune keys rotate`, then back up the key file.")
+def keys_rotate(as_json: AsJson = False) -> None:
+    """Make a new key for what is loaded from now on; older keys stay, so users stay themselves."""
+    from orchestration.lib import render, steps
+
+    workspace = _workspace()
+    keys = steps.rotate_keys(workspace)
+    _show(
+        {"keys": [asdict(key) for key in keys]},
+        render.keys(keys),
+        f"Back up {workspace.key_file} now: without it nobody can be found again.",
+        as_json=as_json,
+    )
 
 
 @app.command(epilog="Examples: `attune run`; then `attune run --more-days 1` for the next day.")
@@ -323,6 +414,24 @@ def ui(
 
 def _workspace() -> Workspace:
     return workspace_from(os.environ)
+
+
+def _show_load(report: IngestReport, *, as_json: bool) -> None:
+    """Print what a load did; a file that was refused exits with 1."""
+    from orchestration.lib import render, steps
+
+    _show(
+        steps.ingest_totals(report)
+        | {
+            "rejections": report.rejected,
+            "batches": report.batch_ids,
+            "refused": [asdict(each) for each in report.refused],
+        },
+        escape(render.ingested(report)),
+        as_json=as_json,
+    )
+    if report.refused:
+        raise typer.Exit(1)
 
 
 def _show(value: Any, *parts: RenderableType, as_json: bool) -> None:

@@ -6,10 +6,16 @@ import os
 
 import dagster as dg
 
-from orchestration.defs.lake import lake_asset
+from orchestration.defs.lake import compaction_job, lake_asset
 from orchestration.defs.models import model_assets
 from orchestration.defs.serving import serving_assets
-from orchestration.defs.triggers import everything, failure_sensor, inbox_sensor, nightly
+from orchestration.defs.triggers import (
+    everything,
+    failure_sensor,
+    inbox_sensor,
+    nightly,
+    nightly_compaction,
+)
 from orchestration.lib.home import Workspace, workspace_from
 from orchestration.lib.manifest import prepared_manifest, with_attached_tests
 from orchestration.lib.translator import FolderTranslator
@@ -20,14 +26,15 @@ def definitions_of(workspace: Workspace) -> dg.Definitions:
     """Put together what runs in a workspace."""
     manifest = with_attached_tests(prepared_manifest(workspace))
     translator = FolderTranslator()
+    compaction = compaction_job(workspace)
     return dg.Definitions(
         assets=[
             lake_asset(workspace, manifest),
             model_assets(workspace, manifest, translator),
             *serving_assets(workspace, manifest, translator),
         ],
-        jobs=[everything],
-        schedules=[nightly],
+        jobs=[everything, compaction],
+        schedules=[nightly, nightly_compaction(compaction)],
         sensors=[inbox_sensor(workspace), failure_sensor(manifest)],
         resources={"dbt": dbt_command(workspace)},
     )

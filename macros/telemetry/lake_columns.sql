@@ -29,6 +29,10 @@
             'record_number': 'bigint', 'reason': 'varchar', 'detail': 'varchar',
             'loaded_at': 'timestamp',
         },
+        'pseudonym_links': {
+            'pseudonym': 'varchar', 'stable_pseudonym': 'varchar', 'key_id': 'varchar',
+            'stable_key_id': 'varchar', 'batch_id': 'varchar', 'loaded_at': 'timestamp',
+        },
     } -%}
     {{ return(columns[table_name]) }}
 {%- endmacro %}

@@ -1,11 +1,12 @@
 """The lake: what ingest wrote, one asset per source table of the dbt project."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
 
-from orchestration.defs.policies import RETRY
+from orchestration.defs.policies import RETRY, WAREHOUSE_POOL
 from orchestration.lib import render, steps
 from orchestration.lib.home import Workspace
 
@@ -34,7 +35,45 @@ def lake_asset(workspace: Workspace, manifest: Mapping[str, Any]) -> dg.AssetsDe
             on_progress=lambda done, total, name: context.log.info(f"{done} of {total}: {name}"),
         )
         context.log.info(render.ingested(report))
+        for refused in report.refused:
+            context.log.warning(render.refused(refused))
+        metadata = steps.ingest_totals(report) | {
+            "refused": [asdict(each) for each in report.refused]
+        }
         for spec in context.assets_def.specs:
-            yield dg.MaterializeResult(asset_key=spec.key, metadata=steps.ingest_totals(report))
+            yield dg.MaterializeResult(asset_key=spec.key, metadata=metadata)
 
     return lake
+
+
+def compaction_job(workspace: Workspace) -> dg.JobDefinition:
+    """Return the job that merges the lake's small files, alone with the warehouse."""
+
+    @dg.op(
+        pool=WAREHOUSE_POOL,
+        retry_policy=RETRY,
+        description="Merge the lake's many small files of each event date into few.",
+    )
+    def compact_lake(context: dg.OpExecutionContext) -> None:
+        changed = steps.compact(workspace)
+        for each in changed:
+            context.log.info(
+                f"{each.folder}: {each.files_before} files became {each.files_after}, "
+                f"{each.rows} rows merged"
+            )
+        context.add_output_metadata(
+            {
+                "folders": len(changed),
+                "files_before": sum(each.files_before for each in changed),
+                "files_after": sum(each.files_after for each in changed),
+            }
+        )
+
+    @dg.job(
+        name="compaction",
+        description="Merge the lake's small files; no row and no table changes by it.",
+    )
+    def compaction() -> None:
+        compact_lake()
+
+    return compaction

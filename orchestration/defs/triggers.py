@@ -25,6 +25,17 @@ nightly = dg.ScheduleDefinition(
 )
 
 
+def nightly_compaction(compaction: dg.JobDefinition) -> dg.ScheduleDefinition:
+    """Return the schedule of the compaction: before the nightly run, which reads the lake."""
+    return dg.ScheduleDefinition(
+        name="nightly_compaction",
+        job=compaction,
+        cron_schedule="30 1 * * *",
+        execution_timezone="UTC",
+        description="Once a night, so that days that came in many files are read fast.",
+    )
+
+
 def inbox_sensor(workspace: Workspace) -> dg.SensorDefinition:
     """Start a run when files wait in the inbox."""
 

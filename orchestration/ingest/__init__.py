@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from orchestration.ingest.errors import IngestError, IngestLockedError, KeyFileError
-from orchestration.ingest.keys import pseudonymize
-from orchestration.ingest.lake import ensure_lake
+from orchestration.ingest.compact import Compacted, compact
+from orchestration.ingest.errors import (
+    DiskFullError,
+    IngestError,
+    IngestLockedError,
+    KeyFileError,
+)
+from orchestration.ingest.inbox import RefusedFile
+from orchestration.ingest.keys import KeyInfo, list_keys, pseudonymize, pseudonyms, rotate_keys
+from orchestration.ingest.lake import ensure_lake, stable_pseudonym
 from orchestration.ingest.load import (
     FileReport,
     IngestReport,
@@ -15,15 +22,24 @@ from orchestration.ingest.load import (
 from orchestration.ingest.retention import delete_raw
 
 __all__ = [
+    "Compacted",
+    "DiskFullError",
     "FileReport",
     "IngestError",
     "IngestLockedError",
     "IngestReport",
     "KeyFileError",
+    "KeyInfo",
     "Progress",
+    "RefusedFile",
+    "compact",
     "delete_raw",
     "ensure_lake",
+    "list_keys",
     "load_inbox",
     "pseudonymize",
+    "pseudonyms",
     "replay",
+    "rotate_keys",
+    "stable_pseudonym",
 ]

@@ -10,7 +10,13 @@ import pyarrow as pa
 from orchestration.ingest.fast import NotPlainError, flatten, parse_lines
 from orchestration.ingest.flat import Flat
 from orchestration.ingest.lines import Line
+from orchestration.ingest.sdk_objects import starts_like_sdk_object
 from orchestration.ingest.strict import Refusal, StrictReader, check_request, read_line
+
+# Lines that Arrow names are isolated one at a time, each at the price of another parse; in a block
+# with more of them halving is cheaper, down to pieces that the strict reader may as well take.
+HINTS_TAKEN = 16
+SMALL_PIECE = 8
 
 
 @dataclass(frozen=True)
@@ -30,19 +36,23 @@ def parse_block(lines: list[Line], schema: pa.Schema) -> Parsed:
     """
     tables: list[pa.Table] = []
     plain: list[Line] = []
-    odd: list[Line] = []
+    odd = [line for line in lines if starts_like_sdk_object(line.raw)]
     # The line that Arrow names, or else halving, isolates the few lines that it refuses without a
     # parse for every line. A wrong hint costs time and nothing else.
-    waiting = [lines] if lines else []
+    tried = [line for line in lines if not starts_like_sdk_object(line.raw)] if odd else lines
+    waiting = [tried] if tried else []
+    hints = 0
     while waiting:
         part = waiting.pop()
         try:
             table = parse_lines([line.raw for line in part], schema)
             flat = flatten(table, np.array([line.number for line in part], dtype=np.int64))
         except NotPlainError as error:
-            if len(part) == 1:
+            is_hinted = error.row is not None and error.row < len(part) and hints < HINTS_TAKEN
+            if len(part) == 1 or (hints == HINTS_TAKEN and len(part) <= SMALL_PIECE):
                 odd += part
-            elif error.row is not None and error.row < len(part):
+            elif error.row is not None and is_hinted:
+                hints += 1
                 pieces = (part[error.row + 1 :], [part[error.row]], part[: error.row])
                 waiting += [piece for piece in pieces if piece]
             else:

@@ -11,5 +11,25 @@ class IngestLockedError(IngestError):
     """Another process is loading the same home."""
 
 
+class DiskFullError(IngestError):
+    """There is no room for a batch; nothing of it is left behind."""
+
+
+class CompactionError(IngestError):
+    """The lake's files cannot be merged now; they are as they were."""
+
+
 class KeyFileError(IngestError):
     """The key file cannot be used."""
+
+
+class RefusedFileError(Exception):
+    """One inbox file cannot be taken and stays where it is; the others are loaded.
+
+    Attributes:
+        reason: a code, see `inbox.NEXT_STEPS`.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason

@@ -6,31 +6,76 @@ import hmac
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from orchestration.ingest.errors import KeyFileError
-from orchestration.ingest.home import PRIVATE_FILE, Home
+from orchestration.ingest.home import PRIVATE_FILE, Home, one_ingest_at_a_time, write_atomically
 
 KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
+class KeyInfo:
+    """What may be said of a key of pseudonyms.
+
+    Attributes:
+        key_id: its name in the key file.
+        created_at: UTC time as ISO text; None for a key made before times were kept.
+        is_active: whether new pseudonyms are made with it.
+    """
+
+    key_id: str
+    created_at: str | None
+    is_active: bool
+
+
+@dataclass(frozen=True)
 class Keys:
-    """The key of pseudonyms in force and the key of event ids (two, so that neither tells the other)."""
+    """The ring of pseudonym keys, oldest first, and the key of event ids.
+
+    They are two kinds, so that neither tells the other. Event ids must not change when a pseudonym
+    key does, or an event sent twice would count twice: their key never rotates.
+    """
 
     active: str
-    pseudonym_key: bytes = field(repr=False)
+    ring: dict[str, bytes] = field(repr=False)
     event_id_key: bytes = field(repr=False)
+    created_at: Mapping[str, str] = field(default_factory=dict)
 
-    def pseudonymize(self, raw: str) -> str:
-        """The pseudonym of a raw identifier: 64 hex digits of its HMAC-SHA256."""
-        return hmac.digest(self.pseudonym_key, raw.encode(), "sha256").hex()
+    @property
+    def oldest(self) -> str:
+        """The id of the oldest key: its pseudonyms are the ones that tables know."""
+        return next(iter(self.ring))
+
+    def pseudonymize(self, raw: str, key_id: str | None = None) -> str:
+        """The pseudonym of a raw identifier: 64 hex digits of its HMAC-SHA256.
+
+        Args:
+            raw: the identifier.
+            key_id: the key; the active one if absent.
+        """
+        return hmac.digest(self.ring[key_id or self.active], raw.encode(), "sha256").hex()
+
+    def pseudonyms(self, raw: str) -> list[str]:
+        """The pseudonyms of a raw identifier, the active key's first, then from new to old."""
+        older = [key_id for key_id in reversed(self.ring) if key_id != self.active]
+        return [self.pseudonymize(raw, key_id) for key_id in (self.active, *older)]
 
     def event_ids(self, canonical: list[bytes]) -> list[str]:
         """The ids of records whose emitters gave none, from their canonical bytes."""
         key, digest = self.event_id_key, hmac.digest
         return [digest(key, record, "sha256").hex() for record in canonical]
+
+    def infos(self) -> list[KeyInfo]:
+        """The keys of the ring, oldest first, without their bytes."""
+        return [
+            KeyInfo(key_id, self.created_at.get(key_id), key_id == self.active)
+            for key_id in self.ring
+        ]
 
 
 def load_keys(path: Path, *, create: bool = True) -> Keys:
@@ -57,13 +102,15 @@ def load_keys(path: Path, *, create: bool = True) -> Keys:
         raise KeyFileError(f"{path} has mode {mode:04o}: others may read it; run chmod 600 {path}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        active = content["active"]
+        ring = {str(key_id): _key(key) for key_id, key in content["keys"].items()}
+        active = next(key_id for key_id in ring if key_id == content["active"])
         return Keys(
             active=active,
-            pseudonym_key=_key(content["keys"][active]),
+            ring=ring,
             event_id_key=_key(content["event_id_key"]),
+            created_at=dict(content.get("created_at", {})),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise KeyFileError(
             f'{path} is not a key file: expected {{"active": ID, "keys": {{ID: HEX}}, '
             f'"event_id_key": HEX}} with keys of at least {KEY_BYTES} bytes; restore it from its '
@@ -71,9 +118,57 @@ def load_keys(path: Path, *, create: bool = True) -> Keys:
         ) from error
 
 
+def rotate_keys(home: Path, *, now: datetime | None = None) -> Keys:
+    """Add a fresh key to the ring and make it the active one; the older ones stay.
+
+    Args:
+        home: ATTUNE_HOME.
+        now: the present, with zone; the clock's if absent.
+
+    Raises:
+        IngestLockedError: another process loads this home.
+        KeyFileError: the key file is missing or unusable.
+    """
+    paths = Home(home)
+    path = paths.key_file()
+    with one_ingest_at_a_time(paths):
+        keys = load_keys(path, create=False)
+        number = len(keys.ring) + 1
+        while (key_id := f"k{number}") in keys.ring:
+            number += 1
+        rotated = Keys(
+            active=key_id,
+            ring={**keys.ring, key_id: secrets.token_bytes(KEY_BYTES)},
+            event_id_key=keys.event_id_key,
+            created_at={**keys.created_at, key_id: _moment(now)},
+        )
+        write_atomically(path.resolve(), _text(rotated), PRIVATE_FILE)
+    return rotated
+
+
+def list_keys(home: Path) -> list[KeyInfo]:
+    """The keys of a home, oldest first.
+
+    Raises:
+        KeyFileError: the key file is missing or unusable.
+    """
+    path = Home(home).key_file()
+    if not path.exists():
+        raise KeyFileError(f"{path} does not exist yet: `attune ingest` makes it")
+    return load_keys(path, create=False).infos()
+
+
 def pseudonymize(home: Path, raw: str) -> str:
-    """The pseudonym of a raw identifier under the key in force of a home (`user_id` in the lake)."""
+    """The pseudonym of a raw identifier under the active key (`user_id` of what is loaded now)."""
     return load_keys(Home(home).key_file(), create=False).pseudonymize(raw)
+
+
+def pseudonyms(home: Path, raw: str) -> list[str]:
+    """The pseudonyms of a raw identifier under every key, the active one's first.
+
+    Tables, cache and published file know the last of them, that of the oldest key.
+    """
+    return load_keys(Home(home).key_file(), create=False).pseudonyms(raw)
 
 
 def _key(text: str) -> bytes:
@@ -83,20 +178,30 @@ def _key(text: str) -> bytes:
     return key
 
 
+def _moment(now: datetime | None) -> str:
+    return (now or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _text(keys: Keys) -> bytes:
+    content: dict[str, Any] = {
+        "active": keys.active,
+        "keys": {key_id: key.hex() for key_id, key in keys.ring.items()},
+        "event_id_key": keys.event_id_key.hex(),
+        "created_at": dict(keys.created_at),
+    }
+    return json.dumps(content, indent=1).encode() + b"\n"
+
+
 def _create(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        "active": "k1",
-        "keys": {"k1": secrets.token_hex(KEY_BYTES)},
-        "event_id_key": secrets.token_hex(KEY_BYTES),
-    }
+    keys = Keys(
+        active="k1",
+        ring={"k1": secrets.token_bytes(KEY_BYTES)},
+        event_id_key=secrets.token_bytes(KEY_BYTES),
+        created_at={"k1": _moment(None)},
+    )
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
+    write_atomically(temporary, _text(keys), PRIVATE_FILE)
     try:
         # A link fails where another process was first, whose key then holds.
         os.link(temporary, path)

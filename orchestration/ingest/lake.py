@@ -15,7 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orchestration.ingest.home import Home
-from orchestration.ingest.schema import BATCHES, LOG_RECORDS, REJECTIONS, SPANS
+from orchestration.ingest.schema import (
+    BATCHES,
+    LOG_RECORDS,
+    PSEUDONYM_LINKS,
+    REJECTIONS,
+    SPANS,
+)
 
 EMPTY_PARTITION = "event_date=1970-01-01"
 EMPTY_FILE = "empty.parquet"
@@ -33,10 +39,21 @@ def ensure_lake(home: Path) -> None:
         (paths.spans / EMPTY_PARTITION, SPANS),
         (paths.batches, BATCHES),
         (paths.rejections, REJECTIONS),
+        (paths.pseudonym_links, PSEUDONYM_LINKS),
     ):
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / EMPTY_FILE).exists():
             _write(schema.empty_table(), folder / EMPTY_FILE)
+
+
+def stable_pseudonym(home: Path, pseudonym: str) -> str:
+    """What tables call the user of a pseudonym, whichever key it was made with."""
+    files = sorted(Home(home).pseudonym_links.glob("*.parquet"))
+    if not files:
+        return pseudonym
+    is_it = pc.field("pseudonym") == pseudonym
+    links = pq.read_table(files, columns=["stable_pseudonym"], filters=is_it)
+    return str(links["stable_pseudonym"][0]) if links.num_rows else pseudonym
 
 
 def committed_batches(home: Home) -> set[str]:
@@ -64,6 +81,7 @@ def clean_uncommitted(home: Home) -> list[Path]:
 def _batch_files(home: Home) -> Iterator[Path]:
     yield from home.batches.iterdir()
     yield from home.rejections.iterdir()
+    yield from home.pseudonym_links.iterdir()
     yield from home.rejected.iterdir()
     for table in (home.log_records, home.spans):
         yield from table.glob("event_date=*/*")
@@ -92,15 +110,21 @@ class BatchWriter:
                 _write(rows, folder / f"{name}.parquet")
                 self.written.append(folder / f"{name}.parquet")
 
+    def add_rejections(self, rejections: pa.Table) -> None:
+        """Write what was refused of the block that was added last."""
+        path = self.home.rejections / f"{self.batch_id}-{self._part}.parquet"
+        _write(rejections, path)
+        self.written.append(path)
+
     def discard(self) -> None:
         """Take back everything of the batch."""
         for path in self.written:
             path.unlink()
         self.written.clear()
 
-    def write_rejections(self, rejections: pa.Table) -> None:
-        """Write the batch's rejections, none included."""
-        _write(rejections, self.home.rejections / f"{self.batch_id}.parquet")
+    def write_links(self, links: pa.Table) -> None:
+        """Write which new pseudonyms are whose, before the batch that brings them exists."""
+        _write(links, self.home.pseudonym_links / f"{self.batch_id}.parquet")
 
     def commit(self, batch: pa.Table) -> None:
         """Write the batch's own row: from now on the batch exists."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain, groupby
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,9 +19,19 @@ import pyarrow.compute as pc
 
 from orchestration.ingest import times
 from orchestration.ingest.blocks import parse_block
-from orchestration.ingest.errors import IngestError
+from orchestration.ingest.compact import finish_compaction
+from orchestration.ingest.errors import DiskFullError, RefusedFileError
 from orchestration.ingest.fast import request_schema
-from orchestration.ingest.home import PRIVATE_FILE, Home, one_ingest_at_a_time
+from orchestration.ingest.home import Home, one_ingest_at_a_time
+from orchestration.ingest.inbox import (
+    InboxFile,
+    RefusedFile,
+    open_file,
+    open_inbox,
+    printable,
+    refused,
+    waiting,
+)
 from orchestration.ingest.keys import Keys, load_keys
 from orchestration.ingest.lake import (
     BatchWriter,
@@ -28,20 +41,30 @@ from orchestration.ingest.lake import (
 )
 from orchestration.ingest.lines import (
     BLOCK_BYTES,
+    LIMITS,
+    Block,
+    Limits,
     Line,
     TruncatedFileError,
     UnreadableFileError,
-    file_hash,
-    is_inbox_file,
     read_blocks,
 )
 from orchestration.ingest.privacy import PrivacyPolicy, load_privacy
 from orchestration.ingest.redact import Pseudonyms
 from orchestration.ingest.rejected import RejectedWriter
-from orchestration.ingest.replay import finish_pending, plan_replay, single_record_request
+from orchestration.ingest.replay import finish_pending, plan_replay, single_record_requests
 from orchestration.ingest.rows import Rejection, Rows, Stamp, build_rows
-from orchestration.ingest.schema import BATCHES, REJECTIONS
+from orchestration.ingest.schema import BATCHES, PSEUDONYM_LINKS, REJECTIONS
 from orchestration.ingest.strict import read_line
+
+# EFBIG: a limit on the size of a file, set by whoever started the process.
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+# A refused record is kept with its resource; of a line with a huge resource not each of thousands.
+KEPT_RATIO = 8
+KEPT_BYTES = 1 << 20
+
+Kept = tuple[Rejection, bytes | None]
 
 
 @dataclass(frozen=True)
@@ -87,11 +110,13 @@ class IngestReport:
 
     Attributes:
         files: the inbox files in the order of their names.
+        refused: the files that were left in the inbox, and why.
         loaded_at: the time that all rows of this load carry.
         seconds: how long it took.
     """
 
     files: list[FileReport]
+    refused: list[RefusedFile]
     loaded_at: datetime
     seconds: float
 
@@ -126,8 +151,12 @@ def load_inbox(
     loaded_at: datetime | None = None,
     progress: Callable[[Progress], None] | None = None,
     block_bytes: int = BLOCK_BYTES,
+    limits: Limits = LIMITS,
+    wait_seconds: float = 0.0,
 ) -> IngestReport:
     """Load every file of the inbox, in the order of their names.
+
+    A file that cannot be taken stays where it is and stands in the report; the others are loaded.
 
     Args:
         home: ATTUNE_HOME; made if missing.
@@ -135,27 +164,19 @@ def load_inbox(
         loaded_at: the time of the load, with zone; now if absent.
         progress: called after every block.
         block_bytes: how much text is parsed at once.
+        limits: what no honest file exceeds.
+        wait_seconds: how long to wait for another process that loads this home.
 
     Raises:
         IngestLockedError: another process loads this home.
         KeyFileError: the key file is missing though the lake was made with it, or unusable.
-        IngestError: a declaration is wrong, or a file changed while it was read.
+        DiskFullError: there is no room; files loaded before stay loaded, nothing else is left.
+        IngestError: a declaration is wrong.
         ValueError: `loaded_at` has no zone.
     """
-    paths = Home(home)
     moment = datetime.now(UTC) if loaded_at is None else loaded_at
-    times.naive_utc(moment)
-    started = time.perf_counter()
-    with one_ingest_at_a_time(paths):
-        policy = load_privacy(declarations)
-        ensure_lake(home)
-        clean_uncommitted(paths)
-        finish_pending(paths)
-        keys = load_keys(paths.key_file(), create=not committed_batches(paths))
-        loader = _Loader(paths, keys, policy, moment, progress, block_bytes)
-        files = sorted(path for path in paths.inbox.iterdir() if is_inbox_file(path))
-        reports = [loader.load(path, number, len(files)) for number, path in enumerate(files, 1)]
-    return IngestReport(reports, moment, time.perf_counter() - started)
+    with _ready(Home(home), moment, wait_seconds) as paths:
+        return _load(paths, declarations, moment, progress, block_bytes, limits)
 
 
 def replay(
@@ -164,15 +185,66 @@ def replay(
     *,
     loaded_at: datetime | None = None,
     progress: Callable[[Progress], None] | None = None,
+    limits: Limits = LIMITS,
+    wait_seconds: float = 0.0,
 ) -> IngestReport:
     """Load refused lines that would now be taken, each exactly once, with whatever is in the inbox.
 
     Arguments and errors are those of `load_inbox`; the lines come as a file of their own.
     """
     moment = datetime.now(UTC) if loaded_at is None else loaded_at
+    with _ready(Home(home), moment, wait_seconds) as paths:
+        plan_replay(paths, moment)
+        return _load(paths, declarations, moment, progress, BLOCK_BYTES, limits)
+
+
+def _load(
+    paths: Home,
+    declarations: Path,
+    moment: datetime,
+    progress: Callable[[Progress], None] | None,
+    block_bytes: int,
+    limits: Limits,
+) -> IngestReport:
+    started = time.perf_counter()
+    policy = load_privacy(declarations)
+    keys = load_keys(paths.key_file(), create=not committed_batches(paths))
+    with open_inbox(paths.inbox) as inbox:
+        loader = _Loader(paths, keys, policy, moment, progress, block_bytes, limits, inbox)
+        names = waiting(inbox)
+        for number, name in enumerate(names, 1):
+            loader.load(name, number, len(names))
+    return IngestReport(loader.reports, loader.refused, moment, time.perf_counter() - started)
+
+
+@contextmanager
+def _ready(home: Home, moment: datetime, wait_seconds: float) -> Iterator[Home]:
+    """The home, locked, with its folders, and nothing half done in it."""
     times.naive_utc(moment)
-    plan_replay(home, moment)
-    return load_inbox(home, declarations, loaded_at=moment, progress=progress)
+    with one_ingest_at_a_time(home, wait_seconds), _room_on(home):
+        ensure_lake(home.root)
+        clean_uncommitted(home)
+        finish_compaction(home)
+        finish_pending(home)
+        yield home
+
+
+@contextmanager
+def _room_on(home: Home) -> Iterator[None]:
+    """Clean up and say so where a disk is full; the caller holds the lock."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        clean_uncommitted(home)
+        usage = shutil.disk_usage(home.root)
+        raise DiskFullError(
+            f"no room in {home.root}: {os.strerror(error.errno)} ({usage.free / 1e6:,.0f} MB of "
+            f"{usage.total / 1e6:,.0f} MB are free); the file being loaded stays in the "
+            "inbox, nothing of it is in the lake; the files before it are loaded; make room, then "
+            "run ingest again"
+        ) from error
 
 
 class _Loader:
@@ -184,62 +256,57 @@ class _Loader:
         loaded_at: datetime,
         progress: Callable[[Progress], None] | None,
         block_bytes: int,
+        limits: Limits,
+        inbox: int,
     ) -> None:
         self.home, self.keys, self.policy = home, keys, policy
-        self.loaded_at, self.progress, self.block_bytes = loaded_at, progress, block_bytes
+        self.loaded_at, self.progress = loaded_at, progress
+        self.block_bytes, self.limits, self.inbox = block_bytes, limits, inbox
         self.pseudonyms = Pseudonyms(keys)
         self.schema = request_schema()
         self.committed = committed_batches(home)
+        self.reports: list[FileReport] = []
+        self.refused: list[RefusedFile] = []
 
-    def load(self, path: Path, file_number: int, file_count: int) -> FileReport:
-        """Load one file and move it to `processed/`."""
-        before = path.stat()
-        batch_id = file_hash(path)
-        report = FileReport(path.name, batch_id, before.st_size)
-        if batch_id in self.committed:
-            report.is_already_loaded = True
-            self._move(path, batch_id)
-            return report
+    def load(self, name: str, file_number: int, file_count: int) -> None:
+        """Load one file and move it to `processed/`, or leave it where it is and say why."""
+        try:
+            with open_file(self.inbox, name) as file:
+                report = FileReport(printable(name), file.batch_id, file.size)
+                if file.batch_id in self.committed:
+                    report.is_already_loaded = True
+                else:
+                    self._load(file, report, file_number, file_count)
+                    self.committed.add(file.batch_id)
+                self.reports.append(report)
+                file.move_to(self.home.processed)
+        except RefusedFileError as error:
+            self.refused.append(refused(name, error))
 
+    def _load(self, file: InboxFile, report: FileReport, file_number: int, file_count: int) -> None:
         def tell(bytes_done: int) -> None:
             if self.progress is not None:
                 self.progress(
                     Progress(
-                        path.name,
+                        report.file_name,
                         file_number,
                         file_count,
                         bytes_done,
-                        before.st_size,
+                        file.size,
                         report.well_formed,
                     )
                 )
 
         batch = _Batch(self, report)
         try:
-            batch.read(path, tell)
-            after = path.stat()
-            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-                raise IngestError(
-                    f"{path} changed while it was read, nothing of it was loaded: write under "
-                    "another name, rename into the inbox when complete, then run ingest again"
-                )
+            batch.read(file, tell)
+            file.check_unchanged()
             batch.commit()
+        except (RefusedFileError, OSError):
+            batch.discard()
+            raise
         finally:
             batch.kept.close()
-        self.committed.add(batch_id)
-        self._move(path, batch_id)
-        return report
-
-    def _move(self, path: Path, batch_id: str) -> None:
-        path.chmod(PRIVATE_FILE)
-        # The days until raw text is deleted count from now, not from when it was written.
-        os.utime(path)
-        target = self.home.processed / path.name
-        number = 1
-        while target.exists():
-            target = self.home.processed / f"{batch_id[:12]}-{number}-{path.name}"
-            number += 1
-        shutil.move(path, target)
 
 
 class _Batch:
@@ -250,46 +317,31 @@ class _Batch:
         self.stamp = Stamp(report.batch_id, loader.loaded_at)
         self.writer = BatchWriter(loader.home, report.batch_id)
         self.kept = RejectedWriter(loader.home, report.batch_id)
-        self.rejections: list[Rejection] = []
+        self.rejected: Counter[str] = Counter()
         self.first: datetime | None = None
         self.last: datetime | None = None
 
-    def read(self, path: Path, tell: Callable[[int], None]) -> None:
+    def read(self, file: InboxFile, tell: Callable[[int], None]) -> None:
         """Read all blocks; a packed file that breaks off is refused as a whole."""
         reason = ""
         try:
-            for lines, bytes_done in read_blocks(path, self.loader.block_bytes):
-                self._block(lines)
-                tell(bytes_done)
+            for block in read_blocks(file, self.loader.block_bytes, self.loader.limits):
+                self._block(block)
+                tell(block.bytes_done)
         except TruncatedFileError:
             reason, detail = "truncated_file", "the file ends before its end mark"
         except UnreadableFileError:
             reason, detail = "unreadable_file", "the packed data is damaged"
         if reason:
-            self._take_back()
-            self._reject(Rejection(None, None, reason, detail), None)
+            self.discard()
+            self._reject([(Rejection(None, None, reason, detail), None)])
 
     def commit(self) -> None:
         """Write everything, the mark of the commit last."""
         report = self.report
         loaded_at = times.naive_utc(self.loader.loaded_at)
-        ordered = sorted(self.rejections, key=lambda item: (item.line or 0, item.record or -1))
-        self.writer.write_rejections(
-            pa.table(
-                [
-                    [report.batch_id] * len(ordered),
-                    [report.file_name] * len(ordered),
-                    [item.line for item in ordered],
-                    [item.record for item in ordered],
-                    [item.reason for item in ordered],
-                    [item.detail for item in ordered],
-                    [loaded_at] * len(ordered),
-                ],
-                schema=REJECTIONS,
-            )
-        )
         self.kept.finish()
-        report.rejected = dict(sorted(Counter(item.reason for item in ordered).items()))
+        report.rejected = dict(sorted(self.rejected.items()))
         values = [
             report.batch_id,
             report.file_name,
@@ -298,20 +350,39 @@ class _Batch:
             report.lines,
             report.records_in,
             report.well_formed,
-            len(ordered),
+            self.rejected.total(),
             report.log_records,
             report.spans,
             report.span_events,
             self.first,
             self.last,
         ]
+        self._write_links(loaded_at)
         self.writer.commit(pa.table([[value] for value in values], schema=BATCHES))
+        self.loader.pseudonyms.forget_links()
 
-    def _block(self, lines: list[Line]) -> None:
-        self.report.lines += len(lines)
-        parsed = parse_block(lines, self.loader.schema)
-        for line, refusal in parsed.refused:
-            self._reject(Rejection(line.number, None, refusal.reason, refusal.detail), line.raw)
+    def _write_links(self, loaded_at: datetime) -> None:
+        links, keys = self.loader.pseudonyms.links(), self.loader.keys
+        if links:
+            same = [keys.active, keys.oldest, self.report.batch_id, loaded_at]
+            columns = [[value] * len(links) for value in same]
+            self.writer.write_links(
+                pa.table([list(links), list(links.values()), *columns], schema=PSEUDONYM_LINKS)
+            )
+
+    def discard(self) -> None:
+        """Take back everything of the batch."""
+        self.kept.discard()
+        self.writer.discard()
+        self.writer = BatchWriter(self.loader.home, self.report.batch_id)
+        self.rejected.clear()
+        self.first = self.last = None
+        report = self.report
+        report.lines = report.log_records = report.spans = report.span_events = 0
+
+    def _block(self, block: Block) -> None:
+        self.report.lines += len(block.lines) + len(block.too_long)
+        parsed = parse_block(block.lines, self.loader.schema)
         loader = self.loader
         taken = [
             build_rows(flat, self.stamp, loader.keys, loader.policy, loader.pseudonyms)
@@ -320,7 +391,17 @@ class _Batch:
         self.writer.add([rows.log_records for rows in taken], [rows.spans for rows in taken])
         for rows in taken:
             self._count(rows)
-            self._reject_records(lines, rows.rejections)
+        refused_records = [rejection for rows in taken for rejection in rows.rejections]
+        self._reject(
+            [
+                *self._too_long(block.too_long),
+                *(
+                    (Rejection(line.number, None, refusal.reason, refusal.detail), line.raw)
+                    for line, refusal in parsed.refused
+                ),
+            ],
+            self._single_records(block.lines, refused_records),
+        )
 
     def _count(self, rows: Rows) -> None:
         self.report.log_records += rows.log_record_count
@@ -332,28 +413,50 @@ class _Batch:
                 self.first = min(self.first or bounds["min"], bounds["min"])
                 self.last = max(self.last or bounds["max"], bounds["max"])
 
-    def _reject_records(self, lines: list[Line], rejections: Iterable[Rejection]) -> None:
+    def _too_long(self, numbers: list[int]) -> Iterator[Kept]:
+        limits = self.loader.limits
+        detail = f"more than {limits.line_bytes:,} bytes or {limits.line_objects:,} objects"
+        for number in numbers:
+            yield Rejection(number, None, "line_too_long", detail), None
+
+    def _single_records(self, lines: list[Line], rejections: list[Rejection]) -> Iterator[Kept]:
+        """Each refused record as a request of its own."""
         raw = {line.number: line.raw for line in lines} if rejections else {}
-        current, request = None, None
-        for rejection in rejections:
-            if rejection.line is None or rejection.record is None:
+        for number, group in groupby(rejections, key=lambda rejection: rejection.line):
+            if number is None:
                 raise ValueError("a refused record stands in a line")
-            if rejection.line != current:
-                current, request = rejection.line, read_line(raw[rejection.line])
+            request = read_line(raw[number])
             if not isinstance(request, dict):
                 raise TypeError("a line with records is an export request")
-            self._reject(rejection, single_record_request(request, rejection.record))
+            refused_records = list(group)
+            singles = single_record_requests(
+                request,
+                [rejection.record or 0 for rejection in refused_records],
+                KEPT_BYTES + KEPT_RATIO * len(raw[number]),
+            )
+            yield from zip(refused_records, singles, strict=True)
 
-    def _reject(self, rejection: Rejection, raw: bytes | None) -> None:
-        self.rejections.append(rejection)
-        self.kept.add(rejection, raw)
-
-    def _take_back(self) -> None:
-        self.kept.close()
-        self.writer.discard()
-        self.writer = BatchWriter(self.loader.home, self.report.batch_id)
-        self.kept = RejectedWriter(self.loader.home, self.report.batch_id)
-        self.rejections.clear()
-        self.first = self.last = None
-        report = self.report
-        report.lines = report.log_records = report.spans = report.span_events = 0
+    def _reject(self, *kept: Iterable[Kept]) -> None:
+        rejections = []
+        for rejection, raw in chain(*kept):
+            self.kept.add(rejection, raw)
+            rejections.append(rejection)
+        if not rejections:
+            return
+        rejections.sort(key=lambda item: (item.line or 0, item.record or -1))
+        self.rejected.update(item.reason for item in rejections)
+        count, report = len(rejections), self.report
+        self.writer.add_rejections(
+            pa.table(
+                [
+                    [report.batch_id] * count,
+                    [report.file_name] * count,
+                    [item.line for item in rejections],
+                    [item.record for item in rejections],
+                    [item.reason for item in rejections],
+                    [item.detail for item in rejections],
+                    [times.naive_utc(self.loader.loaded_at)] * count,
+                ],
+                schema=REJECTIONS,
+            )
+        )

@@ -41,7 +41,7 @@ class PrivacyPolicy:
         The plan wins over the catalog, except that no plan can let an identifier pass.
         """
         name = self.attribute_names.get(attribute, attribute)
-        declared = self.catalog.get(name, Privacy.NONE)
+        declared = self._declared(name)
         if declared is Privacy.IDENTIFIER:
             return declared
         event_name = self.event_names.get(event, event)
@@ -49,6 +49,12 @@ class PrivacyPolicy:
             if planned in self.plan:
                 return self.plan[planned]
         return declared
+
+    def _declared(self, name: str) -> Privacy:
+        """What the catalog says of a key or, as in `gen_ai.prompt.0.content`, of what it is part of."""
+        while name not in self.catalog and "." in name:
+            name = name.rpartition(".")[0]
+        return self.catalog.get(name, Privacy.NONE)
 
     def is_identifier(self, attribute: str) -> bool:
         """Whether the attribute's values name a user, a session or another unit."""

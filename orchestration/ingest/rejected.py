@@ -6,10 +6,12 @@ import base64
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from orchestration.ingest.home import PRIVATE_FILE, Home, write_atomically
+from orchestration.ingest.errors import IngestError
+from orchestration.ingest.home import PRIVATE_FILE, Home, writing_atomically
 from orchestration.ingest.rows import Rejection
 
 
@@ -26,8 +28,9 @@ class RejectedWriter:
 
         Args:
             rejection: what was refused and why.
-            raw: the line, or an export request with the record alone; None for a whole file, which
-                stays in `processed/`.
+            raw: the line, or an export request with the record alone; None for what stays in
+                `processed/` only: a whole file, a line too long to be read at once, a record too
+                many of its line.
         """
         if self._file is None:
             descriptor = os.open(
@@ -50,11 +53,20 @@ class RejectedWriter:
             os.fsync(self._file.fileno())
             self._file.close()
             os.replace(self.temporary, self.path)
+            self._file = None
+
+    def discard(self) -> None:
+        """Take back what was kept so far."""
+        self.close()
+        self.temporary.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of the file, finished or not."""
+        """Let go of a file that was not finished."""
         if self._file is not None:
-            self._file.close()
+            # What is still in memory may not fit on the disk, and is not wanted any more.
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
 
 
 @dataclass(frozen=True)
@@ -68,10 +80,12 @@ class RejectedEntry:
     @property
     def raw(self) -> bytes | None:
         """The refused line or record as it came."""
+        raw = self.content.get("raw")
+        if raw is not None:
+            return str(raw).encode("utf-8", "replace")
         if "raw_base64" in self.content:
             return base64.b64decode(self.content["raw_base64"])
-        raw = self.content.get("raw")
-        return None if raw is None else str(raw).encode()
+        return None
 
     @property
     def is_replayed(self) -> bool:
@@ -80,20 +94,36 @@ class RejectedEntry:
 
 
 def read_rejected(home: Home) -> Iterator[RejectedEntry]:
-    """All kept lines, by batch and order."""
+    """All kept lines, by batch and order.
+
+    Raises:
+        IngestError: a file was edited and is no longer JSON lines.
+    """
     for path in sorted(home.rejected.glob("*.jsonl")):
         with path.open("rb") as file:
             for index, line in enumerate(file):
-                yield RejectedEntry(path.stem, index, json.loads(line))
+                yield RejectedEntry(path.stem, index, _content(line, f"{path}, line {index + 1}"))
 
 
 def mark_replayed(home: Home, batch_id: str, indices: set[int], file_name: str) -> None:
     """Write beside kept lines in which inbox file they came again."""
     path = home.rejected / f"{batch_id}.jsonl"
-    entries = [json.loads(line) for line in path.read_bytes().splitlines()]
-    for index in indices:
-        entries[index]["replayed_as"] = file_name
-    write_atomically(path, b"".join(_line(entry) for entry in entries), PRIVATE_FILE)
+    with path.open("rb") as file, writing_atomically(path, PRIVATE_FILE) as marked:
+        for index, line in enumerate(file):
+            if index in indices:
+                marked.write(_line({**json.loads(line), "replayed_as": file_name}))
+            else:
+                marked.write(line)
+
+
+def _content(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        content = json.loads(line)
+    except ValueError as error:
+        raise IngestError(f"{where} is not JSON: correct it, or delete the line") from error
+    if not isinstance(content, dict):
+        raise IngestError(f"{where} is no JSON object: correct it, or delete the line")
+    return content
 
 
 def _line(entry: dict[str, Any]) -> bytes:

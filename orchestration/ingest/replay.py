@@ -9,97 +9,129 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
+from functools import partial
 from typing import Any
 
+from orchestration.ingest.errors import IngestError, RefusedFileError
 from orchestration.ingest.flat import compact_json, items, members
-from orchestration.ingest.home import (
-    PRIVATE_FILE,
-    Home,
-    one_ingest_at_a_time,
-    write_atomically,
-)
-from orchestration.ingest.lake import clean_uncommitted, ensure_lake
-from orchestration.ingest.rejected import RejectedEntry, mark_replayed, read_rejected
+from orchestration.ingest.home import PRIVATE_FILE, Home, write_atomically, writing_atomically
+from orchestration.ingest.inbox import check_name
+from orchestration.ingest.rejected import mark_replayed, read_rejected
 from orchestration.ingest.rows import Stamp, find_rejections
 from orchestration.ingest.strict import Refusal, StrictReader, check_request, read_line
 
 PENDING = "replay.pending"
+CONTENT = "replay.content"
 
 
-def plan_replay(home: Path, loaded_at: datetime) -> str | None:
+def plan_replay(home: Home, loaded_at: datetime) -> str | None:
     """Put refused lines that would now be taken into the inbox as a new file, and mark them.
 
     Args:
-        home: ATTUNE_HOME.
+        home: ATTUNE_HOME, whose lock the caller holds.
         loaded_at: the time of the load that follows: times are checked against it.
 
     Returns:
         The name of the new inbox file; None if no refused line would be taken.
 
     Raises:
-        IngestLockedError: another process loads this home.
+        IngestError: a file of refused lines was edited and cannot be read.
     """
-    paths = Home(home)
-    with one_ingest_at_a_time(paths):
-        ensure_lake(home)
-        clean_uncommitted(paths)
-        finish_pending(paths)
-        chosen = [
-            (entry, raw)
-            for entry in read_rejected(paths)
-            if not entry.is_replayed
-            and (raw := entry.raw) is not None
-            and _would_be_taken(raw, loaded_at)
-        ]
-        if not chosen:
-            return None
-        content = b"".join(raw.rstrip(b"\r\n") + b"\n" for _, raw in chosen)
-        name = f"replay-{hashlib.sha256(content).hexdigest()[:16]}.jsonl"
-        _write_plan(paths, name, content, [entry for entry, _ in chosen])
-        finish_pending(paths)
-        return name
+    marks: defaultdict[str, list[int]] = defaultdict(list)
+    digest = hashlib.sha256()
+    content = home.rejected / CONTENT
+    with writing_atomically(content, PRIVATE_FILE) as file:
+        for entry in read_rejected(home):
+            raw = None if entry.is_replayed else entry.raw
+            if raw is None or not _would_be_taken(raw, loaded_at):
+                continue
+            # A line that was corrected by hand may stand over several.
+            line = b" ".join(raw.splitlines()) + b"\n"
+            file.write(line)
+            digest.update(line)
+            marks[entry.batch_id].append(entry.index)
+    if not marks:
+        content.unlink()
+        return None
+    name = f"replay-{digest.hexdigest()[:16]}.jsonl"
+    plan = {"file_name": name, "marks": marks}
+    write_atomically(home.rejected / PENDING, json.dumps(plan).encode(), PRIVATE_FILE)
+    finish_pending(home)
+    return name
 
 
 def finish_pending(home: Home) -> None:
-    """Work off the plan of a replay, if there is one; the caller holds the lock."""
-    path = home.rejected / PENDING
+    """Work off the plan of a replay, if there is one; the caller holds the lock.
+
+    Raises:
+        IngestError: the plan was edited and names a file outside the inbox.
+    """
+    path, content = home.rejected / PENDING, home.rejected / CONTENT
     if not path.exists():
         return
     plan = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        check_name(plan["file_name"])
+    except RefusedFileError as error:
+        raise IngestError(
+            f"{path} names a file outside the inbox: delete it, then run replay again"
+        ) from error
     for batch_id, indices in plan["marks"].items():
         if (home.rejected / f"{batch_id}.jsonl").exists():
             mark_replayed(home, batch_id, set(indices), plan["file_name"])
-    write_atomically(home.inbox / plan["file_name"], plan["content"].encode("utf-8"), PRIVATE_FILE)
+    if content.exists():
+        os.utime(content)
+        shutil.move(content, home.inbox / plan["file_name"])
     path.unlink()
 
 
-def single_record_request(request: Mapping[str, Any], number: int) -> bytes:
-    """An export request with one record of another one, its resource and its scope.
+def single_record_requests(
+    request: Mapping[str, Any], numbers: list[int], budget: int
+) -> Iterator[bytes | None]:
+    """Export requests with one record each of another one, with its resource and its scope.
 
     Args:
         request: an export request.
-        number: the record's position in the line, log records first.
-
-    Raises:
-        IndexError: the request has fewer records.
+        numbers: the records' positions in the line, ascending, log records first.
+        budget: bytes after which the rest is None: a resource is repeated for each record.
     """
-    seen = 0
+    wanted = set(numbers)
+    for number, single in enumerate(_singles(request)):
+        if number in wanted:
+            if budget <= 0:
+                yield None
+                continue
+            raw = compact_json(single()).encode()
+            budget -= len(raw)
+            yield raw
+
+
+def _singles(request: Mapping[str, Any]) -> Iterator[Callable[[], dict[str, Any]]]:
+    """For each record in order, what makes a request of it alone."""
     for groups, scopes, records in (
         ("resourceLogs", "scopeLogs", "logRecords"),
         ("resourceSpans", "scopeSpans", "spans"),
     ):
         for group in items(request.get(groups), groups):
             for scope in items(members(group, groups).get(scopes), scopes):
-                found = items(members(scope, scopes).get(records), records)
-                if number < seen + len(found):
-                    only = {**scope, records: [found[number - seen]]}
-                    return compact_json({groups: [{**group, scopes: [only]}]}).encode()
-                seen += len(found)
-    raise IndexError(f"the request has {seen} records, none has number {number}")
+                for record in items(members(scope, scopes).get(records), records):
+                    yield partial(_single, groups, group, scopes, scope, records, record)
+
+
+def _single(
+    groups: str,
+    group: Mapping[str, Any],
+    scopes: str,
+    scope: Mapping[str, Any],
+    records: str,
+    record: Any,
+) -> dict[str, Any]:
+    return {groups: [{**group, scopes: [{**scope, records: [record]}]}]}
 
 
 def _would_be_taken(raw: bytes, loaded_at: datetime) -> bool:
@@ -109,11 +141,3 @@ def _would_be_taken(raw: bytes, loaded_at: datetime) -> bool:
     reader = StrictReader()
     reader.add(1, request)
     return not find_rejections(reader.build(), Stamp("", loaded_at))
-
-
-def _write_plan(home: Home, name: str, content: bytes, entries: list[RejectedEntry]) -> None:
-    marks: defaultdict[str, list[int]] = defaultdict(list)
-    for entry in entries:
-        marks[entry.batch_id].append(entry.index)
-    plan = {"file_name": name, "marks": marks, "content": content.decode("utf-8")}
-    write_atomically(home.rejected / PENDING, json.dumps(plan).encode(), PRIVATE_FILE)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from orchestration.ingest import times
+from orchestration.ingest import detect, times
 from orchestration.ingest.canonical import (
     PART_END,
     KeyOrder,
@@ -27,7 +27,7 @@ from orchestration.ingest.flat import Array, Flat, Integers, Kind, Records
 from orchestration.ingest.inherit import Merged, merge
 from orchestration.ingest.keys import Keys
 from orchestration.ingest.privacy import PrivacyPolicy
-from orchestration.ingest.redact import UID_KEY, Pseudonyms, redact
+from orchestration.ingest.redact import UID_KEY, Clean, Pseudonyms, redact
 from orchestration.ingest.schema import LOG_RECORDS, SPANS, TEXT_MAP, TIMESTAMP
 
 Mask = npt.NDArray[np.bool_]
@@ -35,6 +35,7 @@ Mask = npt.NDArray[np.bool_]
 NAME_KEY = "event.name"
 OPERATION_KEY = "gen_ai.operation.name"
 HEX_ID = r"^[0-9a-f]*$"
+DOTTED_NAME = r"^[a-z][a-z0-9_]{0,40}(\.[a-z][a-z0-9_]{0,40}){1,4}$"
 STATUS = {
     "1": "ok",
     "2": "error",
@@ -353,30 +354,29 @@ class _Block(_Checks):
             "service_name": clean.value_of(self.keys.code("service.name"), count),
             "service_version": clean.value_of(self.keys.code("service.version"), count),
             "environment": environment,
-            "attributes": self._map(clean.owner, clean.codes, clean.text, count),
-            "attribute_types": self._map(clean.owner[typed], clean.codes[typed], kinds, count),
+            "attributes": _map(clean, clean.text, slice(None), count),
+            "attribute_types": _map(clean, kinds, typed, count),
             "batch_id": pa.repeat(pa.scalar(self.stamp.batch_id), count),
             "line_number": pa.array(records.line),
             "record_number": pa.array(records.number),
         }
 
-    def _map(self, owner: Integers, codes: Integers, values: Array, count: int) -> Array:
-        offsets = np.searchsorted(owner, np.arange(count + 1)).astype(np.int32)
-        return pa.MapArray.from_arrays(
-            pa.array(offsets), self.keys.array.take(pa.array(codes)), values, type=TEXT_MAP
-        )
-
     def _event_names(self, records: Records, own: SortedAttributes) -> Array:
         field = records.text["name"]
-        attribute = own.value_of(self.keys.code(NAME_KEY), len(records))
-        return pc.if_else(pc.equal(field, ""), pc.fill_null(attribute, ""), field)
+        attribute = pc.fill_null(own.value_of(self.keys.code(NAME_KEY), len(records)), "")
+        if "body" in records.text:
+            attribute = _with_prefix(attribute, records.text["body"])
+        return pc.if_else(pc.equal(field, ""), attribute, field)
 
     def _hex_id(self, texts: Array) -> Array:
-        """Trace and span ids in lower case; whatever is no hex could be anything: a pseudonym."""
+        """Trace and span ids in lower case; what is no hex, or a card number, gets a pseudonym."""
         texts = pc.utf8_lower(texts)
         is_hex = pc.match_substring_regex(texts, HEX_ID)
+        is_card = detect.card_numbers(texts)
+        if is_card.any():
+            is_hex = pc.and_(is_hex, pa.array(~is_card))
         if not pc.all(is_hex, min_count=0).as_py():
-            texts = pc.if_else(is_hex, texts, self.pseudonyms.of_column(texts))
+            texts = pc.if_else(is_hex, texts, self.pseudonyms.stable_column(texts))
         return pc.if_else(pc.equal(pc.utf8_ltrim(texts, "0"), ""), None, texts)
 
 
@@ -412,6 +412,23 @@ def _in_lake_order(records: Records) -> Records:
         attributes=replace(records.attributes, owner=place[records.attributes.owner]),
         clashing=place[records.clashing],
     )
+
+
+def _with_prefix(names: Array, bodies: Array) -> Array:
+    """Names with their emitter's prefix where the body is just that: `app.login` for `login`."""
+    is_name = pc.match_substring_regex(bodies, DOTTED_NAME)
+    if not pc.any(is_name, min_count=0).as_py():
+        return names
+    bodies = pc.if_else(is_name, bodies, "")
+    last_part = pc.replace_substring_regex(bodies, r"^.*\.", "")
+    is_same = pc.and_(pc.equal(last_part, names), pc.not_equal(names, ""))
+    return pc.if_else(is_same, bodies, names)
+
+
+def _map(clean: Clean, values: Array, rows: Mask | slice, count: int) -> Array:
+    offsets = np.searchsorted(clean.owner[rows], np.arange(count + 1)).astype(np.int32)
+    keys = clean.keys.take(pa.array(clean.codes[rows]))
+    return pa.MapArray.from_arrays(pa.array(offsets), keys, values, type=TEXT_MAP)
 
 
 def _only(table: pa.Table, is_good: Mask) -> pa.Table:

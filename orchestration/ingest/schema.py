@@ -75,3 +75,14 @@ REJECTIONS = pa.schema(
         ("loaded_at", TIMESTAMP),
     ]
 )
+
+PSEUDONYM_LINKS = pa.schema(
+    [
+        ("pseudonym", pa.string()),
+        ("stable_pseudonym", pa.string()),
+        ("key_id", pa.string()),
+        ("stable_key_id", pa.string()),
+        ("batch_id", pa.string()),
+        ("loaded_at", TIMESTAMP),
+    ]
+)

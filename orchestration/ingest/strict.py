@@ -32,6 +32,7 @@ from orchestration.ingest.flat import (
     single_member,
     string,
 )
+from orchestration.ingest.sdk_objects import to_export_request
 
 KNOWN_LOG_MEMBERS = frozenset(
     ("timeUnixNano", "observedTimeUnixNano", "severityNumber", "severityText", "body")
@@ -93,11 +94,23 @@ def read_line(raw: bytes, *, is_unended: bool = False) -> dict[str, Any] | Refus
         return Refusal("invalid_json", "nested too deep")
     if has_repeated_member:
         return Refusal("duplicate_key", "an object has the same member twice")
-    if not isinstance(value, dict) or not ({"resourceLogs", "resourceSpans"} & value.keys()):
-        return Refusal("not_an_export_request", "no object with resourceLogs or resourceSpans")
-    request: dict[str, Any] = value
     if "\\ud" in text or "\\uD" in text:
-        request = _without_lone_surrogates(value)
+        value = _without_lone_surrogates(value)
+    return _export_request(value)
+
+
+def _export_request(value: Any) -> dict[str, Any] | Refusal:
+    request: dict[str, Any] | None = None
+    if isinstance(value, dict):
+        is_request = bool({"resourceLogs", "resourceSpans"} & value.keys())
+        try:
+            request = value if is_request else to_export_request(value)
+        except MalformedError as error:
+            return Refusal("not_an_export_request", str(error))
+        except RecursionError:
+            return Refusal("not_an_export_request", "nested too deep")
+    if request is None:
+        return Refusal("not_an_export_request", "no object with resourceLogs or resourceSpans")
     return request
 
 

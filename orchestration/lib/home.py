@@ -25,6 +25,7 @@ SETTINGS = {
     "ATTUNE_KEY_FILE": "the pseudonymisation key, made on first use",
     "ATTUNE_TARGET": f"the engine: {' or '.join(TARGETS)}",
     "ATTUNE_RAW_DAYS": "days for which processed files and refused lines, raw text, are kept",
+    "ATTUNE_RECEIVE_TOKEN": "the token of `attune receive`; default a file in the workspace",
     "ATTUNE_SHARED": "real input for the tests",
     "ATTUNE_PROPERTY_CASES": "number of cases of the property tests",
     "ATTUNE_TRUTH_WORLDS": "number of simulated worlds that the tests judge",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from orchestration.ingest import IngestReport
+    from orchestration.ingest import Compacted, IngestReport, KeyInfo, RefusedFile
     from orchestration.lib.dbt_runner import BuildReport
     from orchestration.lib.home import Workspace
     from orchestration.lib.report import (
@@ -52,7 +52,7 @@ def simulated(report: SimulationReport) -> str:
 def ingested(report: IngestReport) -> str:
     """Say what was loaded, and why lines were refused."""
     loaded, repeated = len(report.batch_ids), len(report.files) - len(report.batch_ids)
-    if not report.files:
+    if not report.files and not report.refused:
         return "no files in the inbox: nothing to load"
     first = (
         f"{report.records_in:,} records in {loaded} file{'' if loaded == 1 else 's'}: "
@@ -62,7 +62,13 @@ def ingested(report: IngestReport) -> str:
     parts += [f"  {count:,} {reason}" for reason, count in report.rejected.items()]
     if repeated:
         parts.append(f"  {repeated} files were loaded before and are not loaded again")
+    parts += [refused(each) for each in report.refused]
     return "\n".join(parts)
+
+
+def refused(file: RefusedFile) -> str:
+    """Say why a file was left in the inbox, and what to do."""
+    return f"refused {file.file_name}: {file.reason}, {file.detail}; {file.next_step}"
 
 
 def built(report: BuildReport) -> str:
@@ -169,6 +175,26 @@ def preferences(rows: Sequence[Preference]) -> RenderableType:
             f"({_coloured(row.kind)})\n      [dim]{escape(row.reason)}[/]"
         )
     return "\n".join(lines)
+
+
+def compacted(folders: Sequence[Compacted]) -> RenderableType:
+    """Write which folders of the lake were merged."""
+    if not folders:
+        return "no folder of the lake has small files to merge"
+    table = _table("folder", "files_before", "files_after", "rows")
+    for each in folders:
+        counts = (each.files_before, each.files_after, each.rows)
+        table.add_row(escape(each.folder), *(f"{count:,}" for count in counts))
+    return table
+
+
+def keys(ring: Sequence[KeyInfo]) -> RenderableType:
+    """Write the ring of keys, oldest first."""
+    table = _table("key", "made", "state")
+    for key in ring:
+        state = "active: made with it from now on" if key.is_active else "kept: finds who was known"
+        table.add_row(escape(key.key_id), escape(key.created_at or "unknown"), state)
+    return table
 
 
 def next_steps(found: Summary, workspace: Workspace) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from orchestration.lib import dbt_runner, steps
+from rich.markup import escape
+
+from orchestration.lib import dbt_runner, render, steps
 from orchestration.lib.declarations import require_declarations
 from orchestration.lib.report import Summary, read_summary
 
@@ -23,6 +25,7 @@ class RunReport:
     Attributes:
         simulated_records: Records written by the simulator; 0 where nothing was simulated.
         loaded_files: Files that ingest loaded.
+        refused_files: Files that ingest left in the inbox; progress says why.
         touched_dates: Event dates that the loaded files hold records of.
         built_nodes: dbt nodes built or tested; 0 where everything was up to date.
         moved: Values written to and removed from the cache.
@@ -32,6 +35,7 @@ class RunReport:
 
     simulated_records: int
     loaded_files: int
+    refused_files: Sequence[str]
     touched_dates: Sequence[str]
     built_nodes: int
     moved: int
@@ -86,7 +90,9 @@ def run(
 
     before = set(steps.loaded_batches(workspace))
     with stages.stage("ingest", "files") as update:
-        steps.ingest(workspace, on_progress=update)
+        loads = steps.ingest(workspace, on_progress=update)
+    for refused in loads.refused:
+        stages.say(escape(render.refused(refused)))
     loaded = [batch for batch in steps.loaded_batches(workspace) if batch not in before]
     dates = steps.touched_dates(workspace, loaded)
     built = moved = 0
@@ -110,6 +116,7 @@ def run(
     return RunReport(
         simulated_records=simulated,
         loaded_files=len(loaded),
+        refused_files=[refused.file_name for refused in loads.refused],
         touched_dates=dates,
         built_nodes=built,
         moved=moved,

@@ -31,14 +31,17 @@ from simulator import simulate as simulate_days
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import datetime
+    from datetime import date, datetime
     from pathlib import Path
 
-    from orchestration.ingest import IngestReport, Progress
+    from orchestration.ingest import Compacted, IngestReport, KeyInfo, Progress
     from orchestration.lib.home import Workspace
     from orchestration.reports import ReportsWritten
 
 INBOX_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+PSEUDONYM_LENGTH = 64
+# a load of a night's files; longer, and the holder is named
+LOCK_WAIT_SECONDS = 30.0
 # what a build is a function of, beside the lake
 BUILD_INPUTS = ("models", "macros", "seeds", "dbt_project.yml", "profiles.yml")
 
@@ -150,9 +153,12 @@ def ingest(
     workspace.make_folders()
     with environment(workspace.environment()):
         report = load_inbox(
-            workspace.home, workspace.declarations, progress=_block_progress(on_progress)
+            workspace.home,
+            workspace.declarations,
+            progress=_block_progress(on_progress),
+            wait_seconds=LOCK_WAIT_SECONDS,
         )
-        delete_raw(workspace.home, workspace.raw_days)
+        delete_raw(workspace.home, workspace.raw_days, wait_seconds=LOCK_WAIT_SECONDS)
     return report
 
 
@@ -165,8 +171,73 @@ def replay(
     workspace.make_folders()
     with environment(workspace.environment()):
         return replay_rejected(
-            workspace.home, workspace.declarations, progress=_block_progress(on_progress)
+            workspace.home,
+            workspace.declarations,
+            progress=_block_progress(on_progress),
+            wait_seconds=LOCK_WAIT_SECONDS,
         )
+
+
+def compact(workspace: Workspace, *, day: date | None = None) -> list[Compacted]:
+    """Merge the many small files of each event date into few; no row changes, so nothing is rebuilt.
+
+    Args:
+        workspace: Whose lake.
+        day: Only this event date; default all.
+
+    Raises:
+        IngestError: an ingest or a build runs, or a merged file is not whole.
+    """
+    from orchestration.ingest import compact as compact_lake
+
+    workspace.make_folders()
+    was_up_to_date = is_up_to_date(workspace)
+    changed = compact_lake(workspace.home, day=day, warehouse=workspace.warehouse)
+    if changed and was_up_to_date:
+        record_run(workspace)
+    return changed
+
+
+def pseudonyms_of(workspace: Workspace, user: str) -> list[str]:
+    """Return what a user may be called in the tables, the likeliest first.
+
+    Args:
+        workspace: Whose keys.
+        user: A raw id, or one of its pseudonyms, under whichever key it was made.
+
+    Raises:
+        KeyFileError: the key file is missing or unusable.
+    """
+    from orchestration.ingest import pseudonyms, stable_pseudonym
+
+    if len(user) == PSEUDONYM_LENGTH and set(user) <= set("0123456789abcdef"):
+        return [stable_pseudonym(workspace.home, user)]
+    with environment(workspace.environment()):
+        return pseudonyms(workspace.home, user)[::-1]
+
+
+def list_keys(workspace: Workspace) -> list[KeyInfo]:
+    """Return the keys of the ring, oldest first, without their bytes.
+
+    Raises:
+        KeyFileError: the key file is missing or unusable.
+    """
+    from orchestration.ingest import list_keys as list_ring
+
+    with environment(workspace.environment()):
+        return list_ring(workspace.home)
+
+
+def rotate_keys(workspace: Workspace) -> list[KeyInfo]:
+    """Make a new key, which is in force from now on, and return the ring.
+
+    Raises:
+        IngestError: an ingest runs, or the key file cannot be used.
+    """
+    from orchestration.ingest import rotate_keys as rotate_ring
+
+    with environment(workspace.environment()):
+        return rotate_ring(workspace.home).infos()
 
 
 def _block_progress(
@@ -183,13 +254,14 @@ def _block_progress(
 
 
 def ingest_totals(report: IngestReport) -> dict[str, int]:
-    """Return what a load did as numbers: files, records in, well-formed and rejected."""
+    """Return what a load did as numbers: files, records in, well-formed, rejected, files refused."""
     return {
         "files": len(report.batch_ids),
         "files_already_loaded": len(report.files) - len(report.batch_ids),
         "records_in": report.records_in,
         "well_formed": report.well_formed,
         "rejected": sum(report.rejected.values()),
+        "files_refused": len(report.refused),
     }
 
 

@@ -18,6 +18,7 @@ import duckdb
 import pytest
 
 from orchestration.lib.errors import BuildError
+from tests.end_to_end import emitters
 from tests.orchestration.ingest import otlp
 
 if TYPE_CHECKING:
@@ -222,6 +223,8 @@ def test_every_mart_is_the_same_on_spark(
     world = workspace("engines")
     world.simulate(users=60, days=4)
     world.drop("odd.jsonl", odd_records())
+    for name, content in emitters.files().items():
+        world.drop(name, content)
     report = world.ingest()
     as_of = report.loaded_at.strftime("%Y-%m-%d %H:%M:%S.%f")
     try:

@@ -2,8 +2,9 @@
 
 Each case cuts a simulated world, with its faults, into files at random, adds late identity links,
 consent changes, resets and erasures, and loads the files in random order in several steps; some
-steps change a declaration too. After the last step every mart must equal a build from nothing,
-either over the same lake or over a lake that was loaded in another order.
+steps change a declaration, rotate the key of pseudonyms or compact the lake. After the last step
+every mart must equal a build from nothing, either over the same lake or over a lake that was loaded
+in another order.
 
 `ATTUNE_PROPERTY_CASES=500 pytest tests/end_to_end/test_incremental_equals_full_refresh.py` runs as
 many cases as one likes; a failing case names its number, which is its seed.
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchestration.lib import dbt_runner
+from orchestration.lib import steps as lib_steps
 from orchestration.lib.report import open_warehouse
 from simulator import simulate
 from tests.workspaces import ManifestCache, WorkspaceUnderTest, make_workspace
@@ -35,6 +37,8 @@ DAYS = 3
 USERS = 14
 # later than any load of the test
 AS_OF = "2100-01-01T00:00:00"
+ROTATED_SHARE = 0.3
+COMPACTED_SHARE = 0.3
 # what depends on how records came in files, which differs when they are loaded in another order
 ABOUT_FILES = {"rpt_telemetry_ledger", "rpt_telemetry_problems"}
 
@@ -233,6 +237,8 @@ def test_incremental_equals_full_refresh(
     )
     rng.shuffle(files)
     steps = rng.randrange(2, 4)
+    upkeep = random.Random(f"upkeep {case}")
+    is_rotated = False
     for step in range(steps):
         for name, content in files[step::steps]:
             incremental.drop(name, content)
@@ -242,14 +248,20 @@ def test_incremental_equals_full_refresh(
             incremental.drop(f"again-{name}", content)
         if step and rng.random() < 0.6:
             change_declaration(rng, tmp_path / "declarations")
+        if step and upkeep.random() < ROTATED_SHARE:
+            is_rotated = True
+            lib_steps.rotate_keys(incremental.workspace)
         incremental.ingest()
+        if upkeep.random() < COMPACTED_SHARE:
+            lib_steps.compact(incremental.workspace)
         build(incremental)
 
     full = make_workspace(
         tmp_path / "full", project_dir, manifests, declarations=tmp_path / "declarations"
     )
     shutil.copy(incremental.workspace.key_file, full.workspace.key_file)
-    is_same_lake = rng.random() < 0.5
+    # attributes carry pseudonyms of the key that was active when they were loaded
+    is_same_lake = rng.random() < 0.5 or is_rotated
     if is_same_lake:
         shutil.rmtree(full.workspace.lake, ignore_errors=True)
         shutil.copytree(incremental.workspace.lake, full.workspace.lake)

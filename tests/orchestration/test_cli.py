@@ -23,6 +23,7 @@ pytestmark = pytest.mark.xdist_group("cli")
 COMMANDS = [
     "init",
     "simulate",
+    "receive",
     "ingest",
     "build",
     "sync",
@@ -31,6 +32,8 @@ COMMANDS = [
     "ledger",
     "replay",
     "verify",
+    "compact",
+    "keys",
     "run",
     "ui",
 ]

@@ -164,9 +164,19 @@ def test_an_empty_inbox_starts_nothing(
     assert "no files" in str(found.skip_message)
 
 
-def test_the_schedule_runs_nightly_in_utc(definitions: dg.Definitions) -> None:
-    schedule = definitions.resolve_schedule_def("nightly")
-    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 2 * * *", "UTC")
+def test_the_schedules_run_nightly_in_utc(definitions: dg.Definitions) -> None:
+    for name, cron in (("nightly", "30 2 * * *"), ("nightly_compaction", "30 1 * * *")):
+        schedule = definitions.resolve_schedule_def(name)
+        assert (schedule.cron_schedule, schedule.execution_timezone) == (cron, "UTC")
+        assert schedule.description
+
+
+def test_the_compaction_is_a_job_of_its_own(definitions: dg.Definitions) -> None:
+    with dg.instance_for_test() as instance:
+        job = definitions.resolve_job_def("compaction")
+        assert job.description
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert result.success
 
 
 def test_a_failed_check_is_named_with_its_table_and_file() -> None:

@@ -1,8 +1,13 @@
-{{ overwrite_by('int_event_date_versions', 'event_date', ['consent_purposes']) }}
+{{ overwrite_by('int_event_date_versions', 'event_date', ['consent_purposes', 'attribute_aliases']) }}
 with
 
 records as (
     select * from {{ ref('int_records_deduplicated') }}
+    where {{ is_touched('event_date') }}
+),
+
+twins as (
+    select * from {{ ref('int_twins_paired') }}
     where {{ is_touched('event_date') }}
 ),
 
@@ -41,6 +46,10 @@ identified as (
     from records
     left join identities
         on records.pseudonym = identities.pseudonym
+    left join twins
+        on records.record_key = twins.record_key
+    -- what an emitter says twice, under two names, happened once
+    where twins.record_key is null
 ),
 
 not_erased as (

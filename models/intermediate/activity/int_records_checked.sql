@@ -13,6 +13,11 @@ all_records as (
     where {{ is_touched('event_date') }}
 ),
 
+twins as (
+    select * from {{ ref('int_twins_paired') }}
+    where {{ is_touched('event_date') }}
+),
+
 plan as (
     select * from {{ ref('stg_declarations__tracking_plan') }}
 ),
@@ -54,7 +59,12 @@ attributes as (
         coalesce(aliases.canonical_name, emitted.attribute) as attribute
     from emitted
     left join aliases
-        on emitted.attribute = aliases.alias
+        on
+            emitted.attribute = aliases.alias
+            and (
+                aliases.on_events is null
+                or concat(';', aliases.on_events, ';') like concat('%;', emitted.event_name, ';%')
+            )
 ),
 
 typed as (
@@ -100,6 +110,18 @@ attribute_findings as (
     from typed
 ),
 
+-- ingest puts a marker where it found what no declaration names, such as an e-mail address
+redacted_findings as (
+    select
+        event_date,
+        batch_id,
+        event_name,
+        attribute,
+        'redacted' as finding
+    from attributes
+    where value like '%[redacted:%' or attribute like '[redacted:%'
+),
+
 record_findings as (
     select
         records.event_date,
@@ -128,6 +150,15 @@ record_findings as (
     where
         {{ seconds_between('occurred_at', 'observed_at') }}
         > {{ var('late_after_days') }} * 86400
+    union all
+    select
+        records.event_date,
+        records.batch_id,
+        records.event_name,
+        'twin' as finding
+    from records
+    inner join twins
+        on records.record_key = twins.record_key
 ),
 
 present as (
@@ -165,6 +196,14 @@ findings as (
         attribute,
         finding
     from attribute_findings
+    union all
+    select
+        event_date,
+        batch_id,
+        event_name,
+        attribute,
+        finding
+    from redacted_findings
     union all
     select
         event_date,

@@ -1,50 +1,41 @@
 {#- One row per turn; spans of a trace may lie on two dates, so linked dates are read too. -#}
-{{ overwrite_by('int_event_date_versions', 'event_date') }}
+{{ overwrite_by('int_event_date_versions', 'event_date', ['attribute_aliases']) }}
 with
-
-events as (
-    select * from {{ ref('int_events_resolved') }}
-    where
-        record_kind = 'span'
-        and {{ is_touched('event_date', with_linked=true) }}
-),
-
-model_calls as (
-    select * from {{ ref('stg_telemetry__model_calls') }}
-    where {{ is_touched('event_date', with_linked=true) }}
-),
 
 calls as (
     select
-        events.*,
-        model_calls.operation,
-        model_calls.agent_name,
-        model_calls.model,
-        model_calls.provider,
-        model_calls.conversation_id,
-        model_calls.parent_span_id,
-        model_calls.duration_ms,
-        model_calls.status,
-        model_calls.error_type,
-        model_calls.input_tokens,
-        model_calls.output_tokens,
-        coalesce(events.trace_id, events.event_id) as trace_key
-    from events
-    inner join model_calls
-        on events.record_key = model_calls.record_key
-    where model_calls.operation != 'execute_tool'
+        *,
+        coalesce(trace_id, event_id) as trace_key
+    from {{ ref('int_calls_resolved') }}
+    where operation != 'execute_tool' and {{ is_touched('event_date', with_linked=true) }}
 ),
 
--- a call inside another call of its trace is a step of that turn
+first_logged_calls as (
+    select
+        trace_key,
+        min_by(event_id, {{ order_key('occurred_at', 'event_id') }}) as event_id
+    from calls
+    where is_logged
+    group by trace_key
+),
+
+-- a call inside another call of its trace is a step of that turn; logged calls have no inside: those
+-- of one trace are one turn
 rooted as (
     select
         calls.*,
-        parents.span_id is null as is_turn
+        case
+            when calls.is_logged then first_logged_calls.event_id is not null
+            else parents.span_id is null
+        end as is_turn
     from calls
     left join calls as parents
         on
             calls.trace_id = parents.trace_id
             and calls.parent_span_id = parents.span_id
+            and not parents.is_logged
+    left join first_logged_calls
+        on calls.event_id = first_logged_calls.event_id
 ),
 
 first_turns as (
@@ -69,6 +60,7 @@ assigned as (
             rooted.trace_id = parents.trace_id
             and rooted.parent_span_id = parents.span_id
             and parents.is_turn
+            and not parents.is_logged
     left join first_turns
         on rooted.trace_key = first_turns.trace_key
 ),
@@ -89,7 +81,9 @@ usage as (
         cast(sum(case when operation != 'invoke_agent' then input_tokens end) as bigint)
             as call_input_tokens,
         cast(sum(case when operation != 'invoke_agent' then output_tokens end) as bigint)
-            as call_output_tokens
+            as call_output_tokens,
+        sum(case when operation != 'invoke_agent' then cost_usd end) as call_cost_usd,
+        sum(case when is_logged then duration_ms end) as logged_duration_ms
     from assigned
     group by turn_id
 )
@@ -107,7 +101,7 @@ select
     assigned.span_id,
     assigned.conversation_id,
     assigned.agent_name,
-    assigned.duration_ms,
+    coalesce(usage.logged_duration_ms, assigned.duration_ms) as duration_ms,
     assigned.has_operations_consent,
     assigned.has_measurement_consent,
     assigned.has_personalization_consent,
@@ -115,6 +109,7 @@ select
     coalesce(assigned.provider, usage.first_provider) as provider,
     coalesce(usage.call_input_tokens, assigned.input_tokens) as input_tokens,
     coalesce(usage.call_output_tokens, assigned.output_tokens) as output_tokens,
+    coalesce(usage.call_cost_usd, assigned.cost_usd) as cost_usd,
     usage.model_call_count,
     usage.error_count > 0 as has_error,
     coalesce(assigned.error_type, usage.error_type) as error_type

@@ -4,13 +4,20 @@ records as (
     select * from {{ ref('int_records_deduplicated') }}
 ),
 
--- a turn is told by the spans of a trace, a suggestion by several events
+-- a turn is told by the spans or calls of a trace, a suggestion by several events
 members as (
     select distinct
         concat('trace:', trace_id) as group_key,
         event_date
     from records
-    where record_kind = 'span' and trace_id is not null
+    where
+        trace_id is not null
+        and (
+            record_kind = 'span'
+            or event_name in (
+                'assistant.model.call', 'assistant.model.call.failed', 'assistant.tool.call'
+            )
+        )
     union all
     select distinct
         concat('suggestion:', suggestion_id) as group_key,

@@ -5,6 +5,10 @@ records as (
     select * from {{ ref('stg_telemetry__records') }}
 ),
 
+pseudonym_links as (
+    select * from {{ ref('stg_telemetry__pseudonym_links') }}
+),
+
 suggestions as (
     select * from {{ ref('stg_telemetry__suggestions') }}
 ),
@@ -56,7 +60,7 @@ deduplicated as (
         touched.occurred_at,
         touched.user_id as pseudonym,
         touched.session_id,
-        touched.organization_id,
+        coalesce(pseudonym_links.stable_pseudonym, touched.organization_id) as organization_id,
         touched.trace_id,
         touched.span_id,
         touched.service_name,
@@ -67,6 +71,8 @@ deduplicated as (
     from touched
     left join survivors
         on touched.event_id = survivors.event_id
+    left join pseudonym_links
+        on touched.organization_id = pseudonym_links.pseudonym
     where
         survivors.event_id is null
         or survivors.record_key = touched.record_key

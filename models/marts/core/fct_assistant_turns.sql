@@ -1,4 +1,4 @@
-{{ overwrite_by('int_event_date_versions', 'event_date', ['model_prices']) }}
+{{ overwrite_by('int_event_date_versions', 'event_date', ['model_prices', 'attribute_aliases']) }}
 with
 
 turns as (
@@ -29,10 +29,14 @@ select
     turns.model_call_count,
     turns.input_tokens,
     turns.output_tokens,
-    (
-        turns.input_tokens * model_prices.input_usd_per_million_tokens
-        + turns.output_tokens * model_prices.output_usd_per_million_tokens
-    ) / 1e6 as cost_usd
+    -- what the emitter reckons knows of caches and discounts, the declared prices do not
+    coalesce(
+        turns.cost_usd,
+        (
+            turns.input_tokens * model_prices.input_usd_per_million_tokens
+            + turns.output_tokens * model_prices.output_usd_per_million_tokens
+        ) / 1e6
+    ) as cost_usd
 from turns
 left join model_prices
     on turns.model = model_prices.model

@@ -8,6 +8,7 @@ events as (
             'assistant.feedback',
             'gen_ai.evaluation.result',
             'assistant.edit.survival',
+            'assistant.edit.feedback',
             'assistant.edit.hunk'
         )
         and has_measurement_consent
@@ -25,6 +26,7 @@ select
         when 'assistant.feedback' then 'rating'
         when 'gen_ai.evaluation.result' then 'evaluation'
         when 'assistant.edit.survival' then 'edit_survival'
+        when 'assistant.edit.feedback' then 'edit_feedback'
         else 'edit_hunk'
     end as feedback_kind,
     events.event_date,
@@ -41,8 +43,8 @@ select
     case
         when feedback.rating in ('positive', 'up', 'thumbs_up', 'helpful') then 1e0
         when feedback.rating in ('negative', 'down', 'thumbs_down', 'unhelpful') then 0e0
-        when events.event_name = 'assistant.edit.hunk' and feedback.outcome = 'accepted' then 1e0
-        when events.event_name = 'assistant.edit.hunk' and feedback.outcome = 'rejected' then 0e0
+        when events.event_name in ('assistant.edit.hunk', 'assistant.edit.feedback')
+            then case feedback.outcome when 'accepted' then 1e0 when 'rejected' then 0e0 end
         else coalesce(feedback.survival_rate, feedback.evaluation_score)
     end as score
 from events

@@ -7,7 +7,9 @@ events as (
         event_name in (
             'assistant.response.shown',
             'assistant.response.copied',
-            'assistant.response.regenerated'
+            'assistant.response.regenerated',
+            'assistant.response.applied',
+            'assistant.response.followed_up'
         )
         and has_measurement_consent
         and {{ is_touched('event_date') }}
@@ -23,6 +25,8 @@ select
     case events.event_name
         when 'assistant.response.shown' then 'shown'
         when 'assistant.response.copied' then 'copied'
+        when 'assistant.response.applied' then 'applied'
+        when 'assistant.response.followed_up' then 'followed_up'
         else 'regenerated'
     end as action,
     events.event_date,

@@ -1,32 +1,25 @@
-{{ overwrite_by('int_event_date_versions', 'event_date') }}
+{{ overwrite_by('int_event_date_versions', 'event_date', ['attribute_aliases']) }}
 with
 
-events as (
-    select * from {{ ref('int_events_resolved') }}
+calls as (
+    select * from {{ ref('int_calls_resolved') }}
     where
-        record_kind = 'span'
+        operation = 'execute_tool'
         and has_measurement_consent
         and {{ is_touched('event_date') }}
-),
-
-model_calls as (
-    select * from {{ ref('stg_telemetry__model_calls') }}
-    where operation = 'execute_tool' and {{ is_touched('event_date') }}
 )
 
 select
-    events.event_id as tool_call_id,
-    events.event_date,
-    events.occurred_at,
-    events.user_id,
-    events.session_id,
-    events.organization_id,
-    events.unit_id,
-    events.trace_id,
-    model_calls.tool_name,
-    model_calls.duration_ms,
-    model_calls.status = 'error' or model_calls.error_type is not null as has_error,
-    model_calls.error_type
-from events
-inner join model_calls
-    on events.record_key = model_calls.record_key
+    event_id as tool_call_id,
+    event_date,
+    occurred_at,
+    user_id,
+    session_id,
+    organization_id,
+    unit_id,
+    trace_id,
+    tool_name,
+    duration_ms,
+    status = 'error' or calls.error_type is not null as has_error,
+    error_type
+from calls

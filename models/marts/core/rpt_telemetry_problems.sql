@@ -20,8 +20,10 @@ reported as (
         cast(sum(record_count) as bigint) as record_count
     from checked
     where
-        finding in ('wrong_type', 'not_a_number', 'unknown_event', 'missing_unit', 'late')
-        or finding = 'missing_required'
+        finding in (
+            'wrong_type', 'not_a_number', 'unknown_event', 'missing_unit', 'late', 'missing_required',
+            'redacted', 'twin'
+        )
     group by batch_id, finding
 ),
 

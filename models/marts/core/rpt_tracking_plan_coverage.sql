@@ -48,7 +48,8 @@ seen as (
         cast(
             sum(
                 case
-                    when finding in ('missing_required', 'missing_unit', 'late') then 0
+                    when finding in ('missing_required', 'missing_unit', 'late', 'redacted', 'twin')
+                        then 0
                     else record_count
                 end
             ) as bigint

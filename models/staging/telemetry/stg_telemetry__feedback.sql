@@ -30,6 +30,7 @@ renamed as (
             'assistant.feedback',
             'gen_ai.evaluation.result',
             'assistant.edit.survival',
+            'assistant.edit.feedback',
             'assistant.edit.hunk'
         )
 )

@@ -5,6 +5,10 @@ records as (
     select * from {{ ref('stg_telemetry__records') }}
 ),
 
+pseudonym_links as (
+    select * from {{ ref('stg_telemetry__pseudonym_links') }}
+),
+
 renamed as (
     select
         record_key,
@@ -23,4 +27,15 @@ renamed as (
         )
 )
 
-select * from renamed
+select
+    renamed.record_key,
+    renamed.event_id,
+    renamed.event_name,
+    renamed.event_date,
+    renamed.occurred_at,
+    renamed.pseudonym,
+    coalesce(pseudonym_links.stable_pseudonym, renamed.anonymous_id) as anonymous_id,
+    renamed.action
+from renamed
+left join pseudonym_links
+    on renamed.anonymous_id = pseudonym_links.pseudonym

@@ -17,9 +17,24 @@ renamed as (
         span_id,
         span_name,
         parent_span_id,
-        duration_ms,
-        status,
-        {{ attribute(aliases, 'gen_ai.operation.name') }} as operation,
+        record_kind != 'span' as is_logged,
+        case
+            when record_kind = 'span' then duration_ms
+            when {{ attribute(aliases, 'duration_ms', 'double') }} >= 0
+                then {{ attribute(aliases, 'duration_ms', 'double') }}
+        end as duration_ms,
+        case
+            when record_kind = 'span' then status
+            when event_name = 'assistant.model.call.failed' then 'error'
+            when {{ attribute(aliases, 'success') }} = 'false' then 'error'
+            when {{ attribute(aliases, 'success') }} = 'true' then 'ok'
+            else 'unset'
+        end as status,
+        case
+            when event_name = 'assistant.tool.call' then 'execute_tool'
+            when record_kind != 'span' then 'chat'
+            else {{ attribute(aliases, 'gen_ai.operation.name') }}
+        end as operation,
         {{ attribute(aliases, 'gen_ai.agent.name') }} as agent_name,
         {{ attribute(aliases, 'gen_ai.request.model') }} as model,
         {{ attribute(aliases, 'gen_ai.provider.name') }} as provider,
@@ -27,16 +42,33 @@ renamed as (
         {{ attribute(aliases, 'gen_ai.tool.name') }} as tool_name,
         {{ attribute(aliases, 'gen_ai.usage.input_tokens', 'bigint') }} as input_tokens,
         {{ attribute(aliases, 'gen_ai.usage.output_tokens', 'bigint') }} as output_tokens,
-        {{ attribute(aliases, 'error.type') }} as error_type
+        {{ attribute(aliases, 'cost_usd', 'double') }} as cost_usd,
+        coalesce(
+            {{ attribute(aliases, 'error.type') }},
+            case
+                when event_name = 'assistant.model.call.failed'
+                    then {{ attribute(aliases, 'http.response.status_code') }}
+            end
+        ) as error_type
     from records
     where
-        record_kind = 'span'
-        and event_name in (
-            'gen_ai.invoke_agent',
-            'gen_ai.chat',
-            'gen_ai.text_completion',
-            'gen_ai.generate_content',
-            'gen_ai.execute_tool'
+        (
+            record_kind = 'span'
+            and event_name in (
+                'gen_ai.invoke_agent',
+                'gen_ai.chat',
+                'gen_ai.text_completion',
+                'gen_ai.generate_content',
+                'gen_ai.execute_tool'
+            )
+        )
+        or (
+            record_kind != 'span'
+            and event_name in (
+                'assistant.model.call',
+                'assistant.model.call.failed',
+                'assistant.tool.call'
+            )
         )
 )
 

@@ -25,7 +25,9 @@ renamed as (
         and event_name in (
             'assistant.response.shown',
             'assistant.response.copied',
-            'assistant.response.regenerated'
+            'assistant.response.regenerated',
+            'assistant.response.applied',
+            'assistant.response.followed_up'
         )
 )
 

@@ -13,7 +13,14 @@ renamed as (
         event_date,
         occurred_at,
         user_id as pseudonym,
-        {{ attribute(aliases, 'suggestion.id') }} as suggestion_id,
+        -- a decision that names no suggestion is about one of its own
+        coalesce(
+            {{ attribute(aliases, 'suggestion.id') }},
+            case
+                when event_name in ('assistant.suggestion.accepted', 'assistant.suggestion.rejected')
+                    then event_id
+            end
+        ) as suggestion_id,
         {{ attribute(aliases, 'suggestion.style') }} as suggestion_style,
         {{ attribute(aliases, 'code.language') }} as code_language,
         {{ attribute(aliases, 'suggestion.length', 'bigint') }} as suggestion_length,

@@ -1,7 +1,8 @@
 -- Fails if two rows of a declaration say the same thing twice, or a row does not say what it is about.
 {%- set rules = [
     ['attune/attribute_privacy.csv', 'attribute_privacy', ['attribute'], []],
-    ['attune/attribute_aliases.csv', 'attribute_aliases', ['kind', 'alias'], ['canonical_name']],
+    ['attune/attribute_aliases.csv', 'attribute_aliases',
+        ['kind', 'alias', 'on_events', 'where_values'], ['canonical_name']],
     ['catalog/tracking_plan.csv', 'tracking_plan', ['event_name', 'attribute'], []],
     ['catalog/consent_purposes.csv', 'consent_purposes', ['purpose'], []],
     ['catalog/excluded_units.csv', 'excluded_units', ['rule_name'], ['attribute', 'pattern']],
@@ -21,8 +22,10 @@
     ['preferences/context_bins.csv', 'context_bins', ['attribute', 'bin'], []],
     ['preferences/decision_points.csv', 'decision_points', ['decision_point'], ['reward_event']],
 ] %}
-{#- an event without attributes is declared without one #}
-{%- set may_be_empty = {'tracking_plan': ['attribute']} %}
+{#- an event without attributes is declared without one; most aliases hold without condition #}
+{%- set may_be_empty = {
+    'tracking_plan': ['attribute'], 'attribute_aliases': ['on_events', 'where_values'],
+} %}
 {%- for file, seed, keys, others in rules %}
 {%- set columns = {} %}
 {%- for name in keys + others %}

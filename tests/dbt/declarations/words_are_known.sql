@@ -1,8 +1,9 @@
 -- Fails if a column that holds one of a few words, true or false among them, holds another.
 {%- set booleans = ['true', 'false'] %}
 {%- set rules = [
-    ['attune', 'attribute_aliases', 'alias', 'kind', ['event', 'attribute']],
-    ['attune', 'attribute_privacy', 'attribute', 'privacy', ['identifier', 'personal', 'content']],
+    ['attune', 'attribute_aliases', 'alias', 'kind', ['event', 'attribute', 'field']],
+    ['attune', 'attribute_privacy', 'attribute', 'privacy',
+        ['none', 'identifier', 'personal', 'content']],
     ['catalog', 'tracking_plan', 'event_name', 'data_type',
         ['string', 'integer', 'double', 'boolean', 'array']],
     ['catalog', 'tracking_plan', 'event_name', 'is_required', booleans],

@@ -201,6 +201,15 @@ def test_no_plan_lets_an_identifier_pass(own_declarations: Path) -> None:
     assert policy.of("shop.order", "gen_ai.prompt") is Privacy.NONE
 
 
+def test_what_is_part_of_an_attribute_is_as_private_as_it(declarations: Path) -> None:
+    policy = load_privacy(declarations)
+    assert policy.of("span", "gen_ai.prompt.0.content") is Privacy.CONTENT
+    assert policy.of("span", "client.address.v6") is Privacy.PERSONAL
+    assert policy.of("span", "user.id.previous") is Privacy.IDENTIFIER
+    assert policy.of("span", "gen_ai.prompt.name") is Privacy.NONE
+    assert policy.of("span", "gen_ai.request.model") is Privacy.NONE
+
+
 def test_a_wrong_declaration_names_file_and_line(own_declarations: Path) -> None:
     plan(own_declarations, ("x", "y", "secret"))
     with pytest.raises(IngestError, match=r"tracking_plan\.csv, line \d+: privacy must be one of"):

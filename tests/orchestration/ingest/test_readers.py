@@ -26,7 +26,7 @@ from orchestration.ingest.strict import Refusal, StrictReader, check_request, re
 from tests.orchestration.ingest.otlp import lines, log, request
 
 SCHEMA = request_schema()
-KEYS = Keys("k1", b"p" * 32, b"e" * 32)
+KEYS = Keys("k1", {"k1": b"p" * 32}, b"e" * 32)
 STAMP = Stamp("0" * 64, datetime(2026, 1, 1, tzinfo=UTC))
 POLICY = load_privacy(Path(__file__).resolve().parents[3] / "seeds" / "declarations")
 

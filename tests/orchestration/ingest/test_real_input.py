@@ -174,14 +174,6 @@ def test_sdk_output_gives_records_spans_and_span_events(
     assert query("select count(*) from spans where duration_ms > 0") == [(37,)]
 
 
-def test_the_editors_own_dialect_is_refused_and_kept(
-    home: Path, declarations: Path, shared_dir: Path
-) -> None:
-    put(home, shared_dir / "real" / "otlp_sample" / "vscode_file_exporter_sample.jsonl")
-    report = load_inbox(home, declarations)
-    assert report.rejected == {"not_an_export_request": 2}
-
-
 def test_many_small_blocks_give_the_same_rows_as_one(
     tmp_path: Path, home: Path, declarations: Path, shared_dir: Path, query: Query
 ) -> None:

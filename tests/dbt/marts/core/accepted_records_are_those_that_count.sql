@@ -1,5 +1,5 @@
--- Fails if the ledger's accepted records are not as many as the events that count; what the ledger
--- leaves over is covered by its mirror, every_record_of_a_file_has_one_fate.
+-- Fails if the ledger's accepted records are not as many as the events that count and the twins of such;
+-- what the ledger leaves over is covered by its mirror, every_record_of_a_file_has_one_fate.
 with
 
 ledger as (
@@ -13,8 +13,21 @@ records as (
     where record_kind != 'span_event'
 ),
 
-events as (
+counting as (
     select event_id from {{ ref('int_events_resolved') }}
+),
+
+twins as (
+    select * from {{ ref('int_twins_paired') }}
+),
+
+events as (
+    select event_id from counting
+    union all
+    select twins.event_id
+    from twins
+    inner join counting
+        on twins.twin_event_id = counting.event_id
 ),
 
 counted as (

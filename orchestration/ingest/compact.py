@@ -1,0 +1,291 @@
+"""Compaction: the many small files of a date become few, and no row changes.
+
+The new files are written beside the lake first. A plan, written in one piece, then says which files
+replace which; from then on the switch is finished by whoever comes next, so that a crash at any
+point neither doubles nor loses a row. While a plan stands, no build starts (`prepare_lake` refuses),
+and while a build holds the warehouse, no switch begins.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from orchestration.ingest.errors import CompactionError, DiskFullError
+from orchestration.ingest.home import Home, one_ingest_at_a_time, write_atomically
+from orchestration.ingest.lake import (
+    COMPRESSION_LEVEL,
+    EMPTY_FILE,
+    clean_uncommitted,
+    ensure_lake,
+)
+
+TARGET_ROWS = 1_000_000
+# A file of at least half the target stays: every merged file but the last is one of those, so a
+# second compaction finds nothing to do.
+FULL_SHARE = 0.5
+ROW_GROUP_ROWS = 122_880
+PLAN = "compaction.json"
+WORK = "compacting"
+LAKE_FILE = 0o644
+SORTED_BY = (
+    "event_name",
+    "occurred_at",
+    "batch_id",
+    "line_number",
+    "record_number",
+    "event_number",
+)
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """One folder of the lake whose files were merged.
+
+    Attributes:
+        folder: its path below the lake, such as `spans/event_date=2026-03-02`.
+        files_before: Parquet files that hold rows, before.
+        files_after: the same, after.
+        rows: rows of the merged files.
+    """
+
+    folder: str
+    files_before: int
+    files_after: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class _Merge:
+    """Files of one folder that become one."""
+
+    inputs: tuple[Path, ...]
+    rows: int
+
+    @property
+    def name(self) -> str:
+        names = "\n".join(path.name for path in self.inputs)
+        return f"compacted-{hashlib.sha256(names.encode()).hexdigest()[:32]}.parquet"
+
+
+def compact(
+    home: Path,
+    *,
+    day: date | None = None,
+    target_rows: int = TARGET_ROWS,
+    warehouse: Path | None = None,
+) -> list[Compacted]:
+    """Merge the small files of each date, and of the tables without dates.
+
+    Args:
+        home: ATTUNE_HOME.
+        day: only this event date; all if absent.
+        target_rows: rows of a merged file, at most.
+        warehouse: the file that a build holds open while it reads the lake.
+
+    Returns:
+        The folders that changed.
+
+    Raises:
+        IngestLockedError: an ingest runs.
+        DiskFullError: there is no room for the merged files beside their parts.
+        CompactionError: a build runs, or a merged file does not hold the rows of its parts.
+    """
+    paths = Home(home)
+    changed = []
+    with one_ingest_at_a_time(paths), _cleaned_up(paths):
+        ensure_lake(home)
+        clean_uncommitted(paths)
+        finish_compaction(paths)
+        for folder in _folders(paths, day):
+            merges = _merges(folder, target_rows)
+            if merges:
+                changed.append(_compact_folder(paths, folder, merges, warehouse))
+    return changed
+
+
+@contextmanager
+def _cleaned_up(home: Home) -> Iterator[None]:
+    """Leave nothing unfinished behind but a plan, which is finished later."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DiskFullError(
+            f"no room in {home.lake} for merged files: no row is lost; make room, then run "
+            "`attune compact` again"
+        ) from error
+    finally:
+        if not (home.lake / PLAN).exists():
+            shutil.rmtree(home.lake / WORK, ignore_errors=True)
+
+
+def finish_compaction(home: Home) -> None:
+    """Finish a switch that was begun, and delete what never came to one; the caller holds the lock."""
+    plan = home.lake / PLAN
+    if plan.exists():
+        content = json.loads(plan.read_text(encoding="utf-8"))
+        folder = home.lake / content["folder"]
+        for name in content["files"]:
+            if (home.lake / WORK / name).exists():
+                os.replace(home.lake / WORK / name, folder / name)
+        missing = [name for name in content["files"] if not (folder / name).exists()]
+        if missing:
+            raise CompactionError(
+                f"{plan} names {missing[0]}, which is neither in {folder} nor in "
+                f"{home.lake / WORK}: nothing was deleted; restore it, or delete the plan to keep "
+                "the files that it replaces"
+            )
+        _sync_folder(folder)
+        for name in content["replaced"]:
+            (folder / name).unlink(missing_ok=True)
+        _sync_folder(folder)
+        plan.unlink()
+    shutil.rmtree(home.lake / WORK, ignore_errors=True)
+
+
+def _folders(home: Home, day: date | None) -> list[Path]:
+    if day is not None:
+        dated = [
+            table / f"event_date={day.isoformat()}" for table in (home.log_records, home.spans)
+        ]
+        return [folder for folder in dated if folder.is_dir()]
+    found: list[Path] = []
+    for table in (home.log_records, home.spans):
+        found += sorted(table.glob("event_date=*"))
+    return [*found, home.rejections, home.pseudonym_links]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.parquet") if path.name != EMPTY_FILE)
+
+
+def _merges(folder: Path, target_rows: int) -> list[_Merge]:
+    """Small files in the order of their names, as many together as the target allows."""
+    merges = []
+    inputs: list[Path] = []
+    rows = 0
+    for path in _files(folder):
+        count = pq.read_metadata(path).num_rows
+        if count >= target_rows * FULL_SHARE:
+            continue
+        if rows + count > target_rows:
+            merges.append(_Merge(tuple(inputs), rows))
+            inputs, rows = [], 0
+        inputs.append(path)
+        rows += count
+    merges.append(_Merge(tuple(inputs), rows))
+    return [merge for merge in merges if len(merge.inputs) > 1]
+
+
+def _compact_folder(
+    home: Home, folder: Path, merges: Sequence[_Merge], warehouse: Path | None
+) -> Compacted:
+    work = home.lake / WORK
+    work.mkdir(exist_ok=True)
+    before = len(_files(folder))
+    for merge in merges:
+        _write_merged(merge, work / merge.name)
+    _sync_folder(work)
+    name = folder.relative_to(home.lake).as_posix()
+    plan = {
+        "folder": name,
+        "files": [merge.name for merge in merges],
+        "replaced": [path.name for merge in merges for path in merge.inputs],
+    }
+    with _no_build(warehouse):
+        write_atomically(home.lake / PLAN, json.dumps(plan).encode(), LAKE_FILE)
+        _sync_folder(home.lake)
+        finish_compaction(home)
+    return Compacted(
+        folder=name,
+        files_before=before,
+        files_after=len(_files(folder)),
+        rows=sum(merge.rows for merge in merges),
+    )
+
+
+def _write_merged(merge: _Merge, target: Path) -> None:
+    schema = pq.read_schema(merge.inputs[0])
+    with pq.ParquetWriter(
+        target,
+        schema,
+        compression="zstd",
+        compression_level=COMPRESSION_LEVEL,
+        coerce_timestamps="us",
+        store_schema=False,
+    ) as writer:
+        for group in _row_groups(merge.inputs):
+            writer.write_table(_sorted(group.cast(schema)), row_group_size=ROW_GROUP_ROWS)
+    written = pq.read_metadata(target).num_rows
+    if written != merge.rows:
+        raise CompactionError(
+            f"{target} holds {written} rows, its parts {merge.rows}: nothing was replaced; run "
+            "`attune compact` again, and if it says the same, check the disk"
+        )
+    with target.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _row_groups(inputs: Sequence[Path]) -> Iterator[pa.Table]:
+    """The rows of the files, as many at a time as a row group takes."""
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for path in inputs:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=ROW_GROUP_ROWS):
+                if rows and rows + batch.num_rows > ROW_GROUP_ROWS:
+                    yield pa.Table.from_batches(waiting)
+                    waiting, rows = [], 0
+                waiting.append(batch)
+                rows += batch.num_rows
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def _sorted(table: pa.Table) -> pa.Table:
+    keys = [(name, "ascending") for name in SORTED_BY if name in table.column_names]
+    return table.combine_chunks().take(pc.sort_indices(table, sort_keys=keys))
+
+
+@contextmanager
+def _no_build(warehouse: Path | None) -> Iterator[None]:
+    """Hold the warehouse's lock, which DuckDB takes as well, so that no build reads meanwhile."""
+    if warehouse is None or not warehouse.exists():
+        yield
+        return
+    descriptor = os.open(warehouse, os.O_RDWR)
+    try:
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise CompactionError(
+                f"{warehouse} is in use: a build may be reading the lake; the lake is as it was, "
+                "run `attune compact` when it has ended"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor: Any = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

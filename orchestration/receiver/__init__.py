@@ -1,0 +1,1 @@
+"""The OTLP/HTTP receiver: requests from OpenTelemetry SDKs become files of the inbox, durably."""
