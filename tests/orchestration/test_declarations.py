@@ -199,7 +199,7 @@ def test_a_missing_optional_column_is_no_mistake(declarations: Path, project_dir
 
 def test_a_metric_of_the_users_own_yaml_is_known(declarations: Path, project_dir: Path) -> None:
     metrics = declarations / METRICS
-    metrics.write_text(metrics.read_text() + "concise-answers,orders,exploratory,\n")
+    metrics.write_text(metrics.read_text() + "concise-answers,orders,exploratory,,,\n")
     folder = declarations / "metrics"
     folder.mkdir(exist_ok=True)
     yaml = folder / "orders.yml"
