@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -176,7 +176,8 @@ TABLES: Mapping[str, Table] = {
             "control_variant": _optional(),
             "started_at": Column(moment, is_required=True),
             "ended_at": _optional(moment),
-            "inference": _optional(one_of("sequential", "fixed")),
+            "inference": _optional(one_of("sequential", "fixed", "group_sequential")),
+            "bounds": _optional(),
             "alpha": _optional(number(1e-6, 0.5)),
             "power": _optional(number(0.01, 0.9999)),
             "planned_units": _optional(integer(1)),
@@ -188,6 +189,16 @@ TABLES: Mapping[str, Table] = {
             "hypothesis": _optional(),
         },
         key=("experiment_name",),
+    ),
+    "experiments/sequential_bounds.csv": Table(
+        {
+            "bounds": _required(),
+            "alpha": _required(number(1e-9, 0.5)),
+            "look": _required(integer(1)),
+            "information_fraction": _required(number(1e-6, 1)),
+            "critical_value": _required(number(0)),
+        },
+        key=("bounds", "alpha", "look"),
     ),
     "experiments/experiment_variants.csv": Table(
         {
@@ -340,6 +351,7 @@ def check_declarations(declarations: Path, project_dir: Path) -> list[Problem]:
     problems += _sum_problems(tables)
     problems += _control_problems(tables)
     problems += _layer_problems(tables)
+    problems += _bounds_problems(tables)
     problems += _default_value_problems(tables)
     problems += _metric_problems(tables, declarations, project_dir)
     return problems
@@ -502,6 +514,56 @@ def _layer_problems(tables: Mapping[str, list[tuple[int, Row]]]) -> Iterator[Pro
                 f"layer {layer!r} assigns {units[layer]}s in another row and {unit}s here; "
                 "use one unit per layer",
             )
+
+
+def _bounds_problems(tables: Mapping[str, list[tuple[int, Row]]]) -> Iterator[Problem]:
+    """A group-sequential experiment has a plan, and bounds at every level that it tests at."""
+    name = "experiments/experiments.csv"
+    levels: dict[str, list[float]] = defaultdict(list)
+    for _, row in tables["experiments/sequential_bounds.csv"]:
+        if number()(row.get("alpha", "")) is None:
+            levels[row.get("bounds", "")].append(float(row["alpha"]))
+    treatments = Counter(
+        row.get("experiment_name", "") for _, row in tables["experiments/experiment_variants.csv"]
+    )
+    roles: dict[str, list[str]] = defaultdict(list)
+    for _, row in tables["experiments/experiment_metrics.csv"]:
+        roles[row.get("experiment_name", "")].append(row.get("role") or "exploratory")
+    for number_, row in tables[name]:
+        experiment, bounds = row.get("experiment_name", ""), row.get("bounds", "")
+        if row.get("inference") != "group_sequential":
+            if bounds:
+                yield Problem(
+                    name, number_, "bounds are of use only with group_sequential inference"
+                )
+            continue
+        if not row.get("planned_units") or not row.get("ended_at"):
+            yield Problem(
+                name, number_, "group_sequential inference needs planned_units and ended_at"
+            )
+        if bounds not in levels:
+            yield Problem(
+                name,
+                number_,
+                f"bounds {bounds!r} do not stand in experiments/sequential_bounds.csv; "
+                f"there are {', '.join(sorted(levels))}",
+            )
+            continue
+        alpha = row.get("alpha") or "0.05"
+        deciding = [role for role in roles[experiment] if role != "exploratory"]
+        successes = (treatments[experiment] - 1) * deciding.count("success")
+        for comparisons in sorted({1, max(successes, 1), max(len(deciding), 1)}):
+            if number()(alpha) is None and not any(
+                math.isclose(float(alpha) / comparisons, level, rel_tol=1e-6)
+                for level in levels[bounds]
+            ):
+                yield Problem(
+                    name,
+                    number_,
+                    f"bounds {bounds!r} have no rows at alpha {float(alpha) / comparisons:.9g} "
+                    f"({alpha} over {comparisons} comparisons) in "
+                    "experiments/sequential_bounds.csv",
+                )
 
 
 def _default_value_problems(tables: Mapping[str, list[tuple[int, Row]]]) -> Iterator[Problem]:

@@ -197,6 +197,36 @@ def test_a_missing_optional_column_is_no_mistake(declarations: Path, project_dir
     assert path.is_file()
 
 
+def test_a_group_sequential_experiment_finds_its_bounds_at_every_level(
+    declarations: Path, project_dir: Path
+) -> None:
+    def problems(bounds: str, alpha: str, ends: str = "2026-05-29", planned: str = "2000") -> str:
+        row = f"looks,user,control,2026-05-01,{ends},group_sequential,{bounds},{alpha},{planned}"
+        (declarations / EXPERIMENTS).write_text(
+            "experiment_name,unit,control_variant,started_at,ended_at,inference,bounds,alpha,"
+            f"planned_units\n{row}\n"
+        )
+        (declarations / VARIANTS).write_text(
+            "experiment_name,variant,allocation\nlooks,control,0.4\nlooks,a,0.3\nlooks,b,0.3\n"
+        )
+        (declarations / METRICS).write_text(
+            "experiment_name,metric_name,role\nlooks,acceptance_rate,success\n"
+            "looks,turns_per_user,guardrail\nlooks,copy_rate,deterioration\n"
+        )
+        return "\n".join(map(str, check_declarations(declarations, project_dir)))
+
+    assert problems("pocock_3", "0.05") == ""
+    assert "bounds 'mine' do not stand in experiments/sequential_bounds.csv" in problems(
+        "mine", "0.05"
+    )
+    missing = problems("pocock_3", "0.01")
+    assert "no rows at alpha 0.00333333333 (0.01 over 3 comparisons)" in missing
+    # 0.01 stands there as 0.05 over 5, and 0.005 as 0.05 over 10
+    assert missing.count("no rows") == 1
+    assert "needs planned_units and ended_at" in problems("pocock_3", "0.05", ends="")
+    assert "needs planned_units and ended_at" in problems("pocock_3", "0.05", planned="")
+
+
 def test_a_metric_of_the_users_own_yaml_is_known(declarations: Path, project_dir: Path) -> None:
     metrics = declarations / METRICS
     metrics.write_text(metrics.read_text() + "concise-answers,orders,exploratory,,,\n")

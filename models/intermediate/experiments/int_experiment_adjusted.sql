@@ -42,14 +42,17 @@ tested as (
     select
         grouped.*,
         case
+            when family != 'exploratory' and inference = 'group_sequential' then 'declared_bounds'
             when family = 'success' then 'holm'
-            when family = 'exploratory' and inference = 'sequential' then 'e_bh'
-            when family = 'exploratory' then 'benjamini_hochberg'
+            when family = 'exploratory' and inference = 'fixed' then 'benjamini_hochberg'
+            when family = 'exploratory' then 'e_bh'
             else 'none'
         end as multiplicity_method,
         case
             when status != 'ok' then null
             when inference = 'fixed' then p_value
+            -- its declared bounds say yes or no at their level, and no p-value
+            when family != 'exploratory' and inference = 'group_sequential' then null
             when family != 'exploratory' then sequential_p_value
             when log_e_value > 0e0 then exp(-least(log_e_value, 7e2))
             when log_e_value is not null then 1e0

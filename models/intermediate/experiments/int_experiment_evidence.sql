@@ -1,7 +1,8 @@
 {#- What each declared metric says for the decision: the estimate that decides, and the three
     questions asked of it. Does it win (Holm 1979 over success metrics x treatments), is it not
     worse than its margin (alpha each: all guardrails must pass), does it get worse (one-sided,
-    alpha / metrics, Bonferroni): Schultzberg, Ankargren and Frånberg 2024. -#}
+    alpha / metrics, Bonferroni): Schultzberg, Ankargren and Frånberg 2024. Where bounds are
+    declared, their looks answer. -#}
 with
 
 results as (
@@ -10,6 +11,11 @@ results as (
         segment_name = 'all'
         and adjustment in ('none', 'cuped')
         and metric_role != 'exploratory'
+),
+
+looks as (
+    select * from {{ ref('rpt_experiment_looks') }}
+    where is_latest
 ),
 
 -- CUPED wherever there is history to adjust by
@@ -31,14 +37,30 @@ preferred as (
 directed as (
     select
         preferred.*,
-        case when better = 'down' then -1e0 else 1e0 end as direction,
-        case when inference = 'fixed' then relative_ci_lower else sequential_ci_lower end
-            as deciding_ci_lower,
-        case when inference = 'fixed' then relative_ci_upper else sequential_ci_upper end
-            as deciding_ci_upper,
-        case when inference = 'fixed' then p_value else sequential_p_value end as deciding_p_value
+        looks.is_won,
+        looks.is_deteriorated,
+        looks.is_within_margin as is_within_margin_at_look,
+        case when preferred.better = 'down' then -1e0 else 1e0 end as direction,
+        {%- for end in ['lower', 'upper'] %}
+        case preferred.inference
+            when 'fixed' then preferred.relative_ci_{{ end }}
+            when 'group_sequential' then looks.repeated_ci_{{ end }}
+            else preferred.sequential_ci_{{ end }}
+        end as deciding_ci_{{ end }},
+        {%- endfor %}
+        case preferred.inference
+            when 'fixed' then preferred.p_value
+            when 'group_sequential' then looks.p_value
+            else preferred.sequential_p_value
+        end as deciding_p_value
     from preferred
-    where preference = 1
+    left join looks
+        on
+            preferred.experiment_name = looks.experiment_name
+            and preferred.metric_name = looks.metric_name
+            and preferred.treatment_variant = looks.treatment_variant
+            and preferred.adjustment = looks.adjustment
+    where preferred.preference = 1
 ),
 
 tested as (
@@ -48,6 +70,7 @@ tested as (
         case
             when inference = 'fixed' and direction * absolute_effect < 0e0 then p_value / 2e0
             when inference = 'fixed' then 1e0 - p_value / 2e0
+            when inference = 'group_sequential' then null
             when log_e_value is null then null
             when direction * absolute_effect < 0e0 and log_e_value > 0e0
                 then exp(-least(log_e_value, 7e2))
@@ -56,6 +79,7 @@ tested as (
         case
             when metric_role != 'guardrail' or minimum_effect is null then null
             when inference = 'fixed' then non_inferiority_p_value <= alpha
+            when inference = 'group_sequential' then is_within_margin_at_look
             when better = 'down' then deciding_ci_upper < minimum_effect
             else deciding_ci_lower > -minimum_effect
         end as is_within_margin
@@ -104,9 +128,17 @@ select
     deciding_ci_upper,
     deciding_p_value,
     case when metric_role = 'success' then role_size end as success_family_size,
-    case when metric_role = 'success' then least(step_down_p_value, 1e0) end as success_p_value,
-    coalesce(metric_role = 'success' and is_improvement and step_down_p_value <= alpha, false)
-        as is_win,
+    case
+        when metric_role = 'success' and inference != 'group_sequential'
+            then least(step_down_p_value, 1e0)
+    end as success_p_value,
+    coalesce(
+        case
+            when inference = 'group_sequential' then is_won
+            else metric_role = 'success' and is_improvement and step_down_p_value <= alpha
+        end,
+        false
+    ) as is_win,
     case when metric_role = 'guardrail' then non_inferiority_p_value end as non_inferiority_p_value,
     case
         when metric_role = 'guardrail' and minimum_effect is not null
@@ -114,6 +146,12 @@ select
     end as is_within_margin,
     deterioration_p_value,
     alpha / treatment_metrics as deterioration_alpha,
-    coalesce(deterioration_p_value <= alpha / treatment_metrics, false) as is_deteriorated,
+    coalesce(
+        case
+            when inference = 'group_sequential' then is_deteriorated
+            else deterioration_p_value <= alpha / treatment_metrics
+        end,
+        false
+    ) as is_deteriorated,
     status
 from stepped

@@ -63,7 +63,11 @@ described as (
                         )
                     end,
                     confidence,
-                    case when inference = 'fixed' then ' interval)' else ' always-valid interval)' end
+                    case inference
+                        when 'fixed' then ' interval)'
+                        when 'group_sequential' then ' repeated interval)'
+                        else ' always-valid interval)'
+                    end
                 )
             end
         ) as finding,
@@ -274,7 +278,11 @@ select
     failed_checks,
     deciding_adjustments,
     inference,
-    case when inference = 'fixed' then 'fixed_horizon' else 'always_valid' end as deciding_interval,
+    case inference
+        when 'fixed' then 'fixed_horizon'
+        when 'group_sequential' then 'repeated'
+        else 'always_valid'
+    end as deciding_interval,
     is_complete,
     coalesce(control_units, 0) as control_units,
     coalesce(treatment_units, 0) as treatment_units,

@@ -41,6 +41,11 @@ judged as (
     where is_final
 ),
 
+looks as (
+    select * from {{ ref('rpt_experiment_looks') }}
+    where is_latest
+),
+
 as_of as (
     select * from {{ ref('int_as_of') }}
 ),
@@ -172,6 +177,8 @@ select
         when counted.inference = 'fixed'
             and (counted.ended_at is null or counted.ended_at > as_of.as_of)
             then false
+        when judged.multiplicity_method = 'declared_bounds'
+            then judged.status = 'ok' and coalesce(looks.is_crossed, false)
         else judged.p_value_adjusted <= counted.alpha
     end as is_significant,
     judged.units_without_history,
@@ -200,6 +207,13 @@ left join judged
         and counted.treatment_variant = judged.treatment_variant
         and counted.segment_name = judged.segment_name
         and counted.segment_value = judged.segment_value
+left join looks
+    on
+        judged.experiment_name = looks.experiment_name
+        and judged.metric_name = looks.metric_name
+        and judged.treatment_variant = looks.treatment_variant
+        and judged.adjustment = looks.adjustment
+        and judged.segment_name = 'all'
 left join immature
     on
         counted.experiment_name = immature.experiment_name

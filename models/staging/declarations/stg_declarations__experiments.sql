@@ -5,6 +5,7 @@
     'started_at': ['timestamp'],
     'ended_at': ['timestamp'],
     'inference': ['string', "'sequential'"],
+    'bounds': ['string'],
     'alpha': ['double', '0.05e0'],
     'power': ['double', '0.8e0'],
     'planned_units': ['bigint'],

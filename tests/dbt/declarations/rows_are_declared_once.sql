@@ -10,6 +10,8 @@
     ['catalog/model_prices.csv', 'model_prices', ['model'],
         ['input_usd_per_million_tokens', 'output_usd_per_million_tokens']],
     ['experiments/experiments.csv', 'experiments', ['experiment_name'], []],
+    ['experiments/sequential_bounds.csv', 'sequential_bounds', ['bounds', 'alpha', 'look'],
+        ['information_fraction', 'critical_value']],
     ['experiments/experiment_variants.csv', 'experiment_variants', ['experiment_name', 'variant'],
         ['allocation']],
     ['experiments/experiment_metrics.csv', 'experiment_metrics', ['experiment_name', 'metric_name'],
