@@ -38,6 +38,7 @@ COLOURS = {
     "stated": "cyan",
     "inferred": "green",
 }
+INTERVALS = {"fixed_horizon": "", "always_valid": "always-valid ", "repeated": "repeated "}
 LEDGER_COLUMNS = ("records_in", "accepted", "duplicate", "rejected", "suppressed")
 
 
@@ -226,7 +227,7 @@ def interval(lower: float | None, upper: float | None) -> str:
 
 def _intervals(metrics: Sequence[MetricResult]) -> list[str]:
     kinds = {
-        f"{100 * (1 - metric.alpha):g}% {'' if metric.inference == 'fixed' else 'always-valid '}interval"
+        f"{100 * (1 - metric.alpha):g}% {INTERVALS[metric.interval_kind]}interval"
         for metric in metrics
     }
     return sorted(kinds)

@@ -44,8 +44,8 @@ class MetricResult:
     """One metric of one treatment against control, over all units, by the estimate that decides.
 
     relative_effect is a share of control, as are lower and upper, the ends of its interval that
-    covers 1 - alpha: of the fixed test, or always-valid. They are None where control is 0 or the
-    interval has no end. is_tested is false for a fixed test before its time. status is ok, or the
+    covers 1 - alpha: interval_kind is fixed_horizon, always_valid or repeated. They are None where
+    control is 0 or the interval has no end. is_tested is false for a fixed test before its time. status is ok, or the
     reason why there are no numbers. better is up or down.
     """
 
@@ -55,7 +55,7 @@ class MetricResult:
     treatment: str
     better: str
     adjustment: str
-    inference: str
+    interval_kind: str
     units: int
     relative_effect: float | None
     lower: float | None
@@ -204,11 +204,11 @@ def _read_experiments(connection: duckdb.DuckDBPyConnection) -> list[ExperimentR
                 results.treatment_variant,
                 coalesce(results.better, 'up'),
                 results.adjustment,
-                results.inference,
+                coalesce(results.deciding_interval, 'fixed_horizon'),
                 results.control_units + results.treatment_units,
                 results.relative_effect,
-                if(results.inference = 'fixed', relative_ci_lower, sequential_ci_lower),
-                if(results.inference = 'fixed', relative_ci_upper, sequential_ci_upper),
+                results.deciding_ci_lower,
+                results.deciding_ci_upper,
                 results.alpha,
                 results.inference != 'fixed' or decisions.is_complete,
                 results.status

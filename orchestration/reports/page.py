@@ -142,6 +142,7 @@ def experiment_page(scorecard: Scorecard, metrics: Mapping[str, Metric]) -> str:
             look_at=list(dict.fromkeys(each.detail for each in overall)),
             interactions=_interactions(scorecard, metrics),
             exclusions=_exclusions(scorecard),
+            inference=words.INFERENCE[experiment.inference],
             confidence=words.plain_percent(1 - experiment.alpha),
             legend=LEGEND,
             tables=TABLES,

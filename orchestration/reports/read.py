@@ -94,8 +94,8 @@ class Decision:
 class Estimate:
     """One metric of one treatment against control, in one segment value, by one adjustment.
 
-    lower and upper are the ends of the interval that is shown: of the fixed test once it is due,
-    else the one that holds whenever it is looked at. None where it is unbounded or missing.
+    lower and upper are the ends of the interval that is shown: the deciding one, or before a fixed
+    test is due the one that holds whenever it is looked at. None where it is unbounded or missing.
     """
 
     metric: str
@@ -363,8 +363,8 @@ _ESTIMATES = f"""
         results.treatment_value,
         results.absolute_effect,
         results.relative_effect,
-        if(decisions.is_fixed, results.relative_ci_lower, results.sequential_ci_lower),
-        if(decisions.is_fixed, results.relative_ci_upper, results.sequential_ci_upper),
+        if(decisions.is_early, results.sequential_ci_lower, results.deciding_ci_lower),
+        if(decisions.is_early, results.sequential_ci_upper, results.deciding_ci_upper),
         results.p_value_adjusted,
         results.multiplicity_method,
         results.family_size,
@@ -376,11 +376,15 @@ _ESTIMATES = f"""
         coalesce(results.immature_units, 0),
         coalesce(results.numerator_cap, results.denominator_cap),
         results.relative_effect_missing_reason,
-        if(decisions.is_fixed, null, results.sequential_missing_reason),
+        if(
+            decisions.is_early or results.deciding_interval = 'always_valid',
+            results.sequential_missing_reason,
+            null
+        ),
         results.status
     from marts.rpt_experiment_results as results
     inner join (
-        select *, inference = 'fixed' and is_complete as is_fixed
+        select *, inference = 'fixed' and not is_complete as is_early
         from marts.rpt_experiment_decisions
     ) as decisions
         using (experiment_name, treatment_variant)

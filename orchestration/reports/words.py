@@ -40,6 +40,12 @@ METHODS = {
     "e_bh": "e-BH",
 }
 
+INFERENCE = {
+    "fixed": "Tested once, at the end",
+    "sequential": "May be read any day",
+    "group_sequential": "Tested at planned looks",
+}
+
 REASONS = {
     "no_units": "No unit can be analysed yet.",
     "one_unit": "An arm has only one unit, so that nothing can be said about chance.",

@@ -17,6 +17,7 @@ from playwright.sync_api import sync_playwright
 
 from orchestration.lib import steps
 from orchestration.lib.errors import EmptyError
+from orchestration.lib.render import INTERVALS
 from orchestration.reports import Page, ReportsWritten, figures, read, words, write_reports
 from orchestration.reports.page import file_name
 from tests.workspaces import ManifestCache, WorkspaceUnderTest, make_workspace
@@ -178,8 +179,7 @@ def test_numbers_are_those_of_the_marts(reported: Reported) -> None:
         found = reported.query(
             """
             select
-                metric_name, relative_effect, relative_ci_lower, relative_ci_upper,
-                sequential_ci_lower, sequential_ci_upper, results.inference
+                metric_name, relative_effect, deciding_ci_lower, deciding_ci_upper
             from marts.rpt_experiment_results as results
             inner join marts.rpt_experiment_decisions using (experiment_name, treatment_variant)
             where
@@ -194,9 +194,8 @@ def test_numbers_are_those_of_the_marts(reported: Reported) -> None:
             """,
             page.experiment_name,
         )
-        for metric, effect, *ends, inference in found:
+        for metric, effect, lower, upper in found:
             cells = rows[metric]
-            lower, upper = ends[:2] if inference == "fixed" else ends[2:]
             if effect is None:
                 assert words.NOTHING in cells[3]
                 continue
@@ -406,6 +405,7 @@ def test_every_code_of_the_marts_has_words(project_dir: Path) -> None:
         for test in column.get("data_tests", [])
         if "accepted_values" in test
     }
+    assert set(accepted["deciding_intervals_are_known"]) == set(INTERVALS)
     assert set(accepted["health_checks_are_known"]) == set(words.CHECKS)
     assert set(accepted["decisions_are_known"]) == set(words.DECISIONS)
     assert set(accepted["checks_pass_or_fail_or_do_not_apply"]) == set(words.STATUSES)

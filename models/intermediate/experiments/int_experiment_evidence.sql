@@ -41,13 +41,6 @@ directed as (
         looks.is_deteriorated,
         looks.is_within_margin as is_within_margin_at_look,
         case when preferred.better = 'down' then -1e0 else 1e0 end as direction,
-        {%- for end in ['lower', 'upper'] %}
-        case preferred.inference
-            when 'fixed' then preferred.relative_ci_{{ end }}
-            when 'group_sequential' then looks.repeated_ci_{{ end }}
-            else preferred.sequential_ci_{{ end }}
-        end as deciding_ci_{{ end }},
-        {%- endfor %}
         case preferred.inference
             when 'fixed' then preferred.p_value
             when 'group_sequential' then looks.p_value
@@ -124,6 +117,7 @@ select
     treatment_units,
     immature_units,
     relative_effect,
+    deciding_interval,
     deciding_ci_lower,
     deciding_ci_upper,
     deciding_p_value,

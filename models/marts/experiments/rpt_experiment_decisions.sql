@@ -63,10 +63,10 @@ described as (
                         )
                     end,
                     confidence,
-                    case inference
-                        when 'fixed' then ' interval)'
-                        when 'group_sequential' then ' repeated interval)'
-                        else ' always-valid interval)'
+                    case deciding_interval
+                        when 'always_valid' then ' always-valid interval)'
+                        when 'repeated' then ' repeated interval)'
+                        else ' interval)'
                     end
                 )
             end
@@ -125,12 +125,29 @@ broken as (
                 when segment_name = 'all' then check_name
                 else concat(check_name, ' (', segment_name, ' = ', segment_value, ')')
             end"
-        ) }} as failed_checks,
-        coalesce(
-            {{ sorted_list_text("case when segment_name = 'all' then detail end", ' ') }},
-            {{ sorted_list_text("concat(segment_name, ' = ', segment_value, ': ', detail)", ' ') }}
-        ) as details
+        ) }} as failed_checks
     from health
+    group by experiment_name
+),
+
+-- two checks may say the same
+details as (
+    select distinct
+        experiment_name,
+        case when segment_name = 'all' then detail end as detail,
+        case
+            when segment_name != 'all' then concat(segment_name, ' = ', segment_value, ': ', detail)
+        end as segment_detail
+    from health
+),
+
+explained as (
+    select
+        experiment_name,
+        coalesce(
+            {{ sorted_list_text('detail', ' ') }}, {{ sorted_list_text('segment_detail', ' ') }}
+        ) as details
+    from details
     group by experiment_name
 ),
 
@@ -154,7 +171,7 @@ situations as (
         judged.{{ column }},
         {%- endfor %}
         broken.failed_checks,
-        broken.details
+        explained.details
     from experiments
     cross join as_of
     inner join variants
@@ -167,6 +184,8 @@ situations as (
             and variants.variant = judged.treatment_variant
     left join broken
         on experiments.experiment_name = broken.experiment_name
+    left join explained
+        on experiments.experiment_name = explained.experiment_name
 ),
 
 decided as (

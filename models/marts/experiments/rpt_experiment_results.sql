@@ -172,6 +172,20 @@ select
     counted.control_units,
     counted.treatment_units,
     {{ experiment_result_columns('judged') }},
+    case
+        when judged.status != 'ok' then null
+        when counted.inference = 'fixed' then 'fixed_horizon'
+        when looks.look is not null then 'repeated'
+        else 'always_valid'
+    end as deciding_interval,
+    {%- for end in ['lower', 'upper'] %}
+    case
+        when judged.status != 'ok' then null
+        when counted.inference = 'fixed' then judged.relative_ci_{{ end }}
+        when looks.look is not null then looks.repeated_ci_{{ end }}
+        else judged.sequential_ci_{{ end }}
+    end as deciding_ci_{{ end }},
+    {%- endfor %}
     judged.programme_p_value_adjusted,
     case
         when counted.inference = 'fixed'
