@@ -53,13 +53,14 @@ ESTIMATES = {
     ("conversion", "none"): "proportion",
     ("click_rate", "none"): "ratio",
 }
-TO_VALUES = (
+TO_MOMENTS = (
     "int_experiment_windows",
     "int_experiment_unit_days",
     "int_experiment_caps",
     "int_experiment_covariates",
     "int_experiment_unit_values",
     "int_experiment_moments",
+    "int_experiment_moments_daily",
 )
 TO_RESULTS = (
     "int_experiment_tuning",
@@ -119,9 +120,9 @@ class Rate:
         if self.promised is None:
             return 0.0, 1.0
         if self.is_ceiling:
-            return 0.0, stats.binom.ppf(CONFIDENCE, self.total, self.promised) / self.total
+            return 0.0, float(stats.binom.ppf(CONFIDENCE, self.total, self.promised)) / self.total
         lower, upper = stats.binom.interval(CONFIDENCE, self.total, self.promised)
-        return lower / self.total, upper / self.total
+        return float(lower) / self.total, float(upper) / self.total
 
     @property
     def holds(self) -> bool:
@@ -340,7 +341,7 @@ def judge(
     stages: Stages,
     lift: float = 0.0,
 ) -> pa.Table:
-    """Verdicts, one row per experiment, metric and adjustment; looks only where nothing is planted."""
+    """Verdicts, one row per experiment, metric and adjustment; daily ones where nothing is planted."""
     name = f"relative effect of {lift:.0%}" if lift else "no effect"
     verdicts = []
     done = 0
@@ -349,8 +350,7 @@ def judge(
             with duckdb.connect() as connection:
                 declare(connection, names, plan.units, plan.looks)
                 draw(connection, generator, names, plan, lift)
-                models.build(connection, TO_VALUES)
-                models.build(connection, ("int_experiment_moments_daily",))
+                models.build(connection, TO_MOMENTS)
                 if lift:
                     connection.execute("truncate int_experiment_moments_daily")
                 models.build(connection, TO_RESULTS)

@@ -37,7 +37,8 @@
         when {{ relation }}.relative_g >= 1e0 then 'weak_denominator'
     end as relative_effect_missing_reason,
     case
-        when {{ relation }}.status = 'ok' and {{ relation }}.log_e_value is null
-            then 'no_tuning_sample'
+        when {{ relation }}.status != 'ok' or {{ relation }}.log_e_value is not null then null
+        when coalesce({{ relation }}.tuning_units, 0e0) = 0e0 then 'no_tuning_sample'
+        else 'sparse_denominator'
     end as sequential_missing_reason
 {%- endmacro %}

@@ -149,6 +149,11 @@ valued as (
         checked.*
         {%- for side in sides %},
         {{ side }}_numerator_mean / nullif({{ side }}_denominator_mean, 0e0) as {{ side }}_value,
+        {%- for part in ['denominator', 'covariate_denominator'] %}
+        {{ side }}_{{ part }}_{{ part }} / {{ side }}_units
+        / nullif({{ side }}_{{ part }}_mean * {{ side }}_{{ part }}_mean, 0e0)
+            as {{ side }}_{{ part }}_dispersion,
+        {%- endfor %}
         {{ side }}_covariate_numerator_mean / nullif({{ side }}_covariate_denominator_mean, 0e0)
             as {{ side }}_covariate
         {%- endfor %}
@@ -303,7 +308,17 @@ regressed_estimates as (
             when adjustment = 'cuped'
                 then theta * pooled_cross / nullif(pooled_value_variance, 0e0)
         end as pooled_variance_removed,
-        has_infeasible_moments
+        has_infeasible_moments,
+        -- greatest() leaves nulls out
+        case
+            when adjustment = 'none'
+                then greatest(control_denominator_dispersion, treatment_denominator_dispersion)
+            else greatest(
+                control_denominator_dispersion, treatment_denominator_dispersion,
+                control_covariate_denominator_dispersion,
+                treatment_covariate_denominator_dispersion
+            )
+        end as denominator_dispersion
     from regressed
 ),
 
@@ -442,7 +457,10 @@ post_stratified_estimates as (
         + totals.treatment_value_variance / totals.treatment_units as raw_variance,
         cast(null as double) as theta,
         cast(null as double) as pooled_variance_removed,
-        totals.has_infeasible_moments
+        totals.has_infeasible_moments,
+        greatest(
+            totals.control_denominator_dispersion, totals.treatment_denominator_dispersion
+        ) as denominator_dispersion
     from denoised as totals
     inner join stratum_sums
         on
@@ -486,7 +504,8 @@ quantile_estimates as (
         controls.quantile_variance + treatments.quantile_variance as raw_variance,
         cast(null as double) as theta,
         cast(null as double) as pooled_variance_removed,
-        false as has_infeasible_moments
+        false as has_infeasible_moments,
+        cast(null as double) as denominator_dispersion
     from quantile_variances as treatments
     inner join experiments
         on

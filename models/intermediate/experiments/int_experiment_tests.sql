@@ -87,13 +87,18 @@ welch as (
     from judged
 ),
 
--- the always-valid boundary: rho is chosen for the tuning sample, n grows with the data
+-- the always-valid boundary: rho is chosen for the tuning sample, n grows with the data. Asymptotic,
+-- it begins where a ratio's denominator is known to 20%: the variance of a ratio of few units that
+-- have one is far too small (Cochran 1977, section 6.3), and looking often finds that day.
 mixtures as (
     select
         welch.*,
-        (control_units + treatment_units) * (
-            -2e0 * ln(alpha) + ln(1e0 - 2e0 * ln(alpha))
-        ) / nullif(tuning_units, 0e0) as mixture
+        case
+            when denominator_dispersion is null or denominator_dispersion <= 4e-2
+                then (control_units + treatment_units) * (
+                    -2e0 * ln(alpha) + ln(1e0 - 2e0 * ln(alpha))
+                ) / nullif(tuning_units, 0e0)
+        end as mixture
     from welch
 ),
 
