@@ -72,6 +72,10 @@ bench: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## speed of ingest beside DuckD
 bench-big: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## load one file of 5 GB and 10,000 tiny ones under 1 GB of memory
 	@mkdir -p target && python -m benchmarks.big_file
 
+.PHONY: simulate-aa
+simulate-aa: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## how often scorecards are wrong, over 2,000 experiments without an effect and 2,000 with one
+	@python -m benchmarks.false_positives
+
 .PHONY: lint
 lint: $(VENV)/.stamp-dev ## ruff
 	$(call step,ruff,ruff check --quiet . && ruff format --check --quiet .)
