@@ -108,13 +108,13 @@ def test_sample_ratio_tests_fail_as_rarely_as_promised_and_where_units_are_lost(
 @pytest.mark.parametrize(
     ("count", "is_ceiling", "holds"),
     [
-        (75, False, False),
-        (76, False, True),
-        (126, False, True),
-        (127, False, False),
+        (68, False, False),
+        (69, False, True),
+        (133, False, True),
+        (134, False, False),
         (0, True, True),
-        (123, True, True),
-        (124, True, False),
+        (131, True, True),
+        (132, True, False),
     ],
 )
 def test_bounds_are_those_of_the_binomial(count: int, is_ceiling: bool, holds: bool) -> None:
