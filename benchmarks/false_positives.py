@@ -29,7 +29,7 @@ from orchestration.lib.progress import Stages
 from tests.dbt.experiments.model_sql import fill, model_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ALPHA = 0.05
 LIFT = 0.1
@@ -421,7 +421,7 @@ def rates_of(
     counts = {(metric, adjustment): (count, total) for metric, adjustment, count, total in found}
     rates = []
     for estimate, subject in ESTIMATES.items():
-        count, total = counts[estimate]
+        count, total = counts.get(estimate, (0, 0))
         if total:
             rates.append(Rate(claim, subject, count, total, promised, is_ceiling))
     return rates
@@ -532,6 +532,17 @@ def table_of(rates: Sequence[Rate]) -> Table:
     return table
 
 
+def at_least(least: int) -> Callable[[str], int]:
+    """An argument's type: a whole number that is not smaller."""
+
+    def whole_number(text: str) -> int:
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is less than {least}")
+        return int(text)
+
+    return whole_number
+
+
 def main() -> None:
     """Simulate as the arguments say, print every rate, and exit with 1 where a claim does not hold."""
     default = Plan()
@@ -540,13 +551,18 @@ def main() -> None:
         description="How often the scorecard is wrong where the truth is known.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    for name, meaning in {
-        "experiments": "without an effect, and as many with one",
-        "units": "of each experiment, both arms together",
-        "looks": "days that an experiment runs, and is read",
-        "seed": "of every random number",
+    for name, (least, meaning) in {
+        "experiments": (1, "without an effect, and as many with one"),
+        "units": (100, "of each experiment, both arms together"),
+        "looks": (1, "days that an experiment runs, and is read"),
+        "seed": (0, "of every random number"),
     }.items():
-        parser.add_argument(f"--{name}", type=int, default=getattr(default, name), help=meaning)
+        parser.add_argument(
+            f"--{name}",
+            type=at_least(least),
+            default=getattr(default, name),
+            help=f"{meaning}; at least {least}",
+        )
     plan = Plan(**vars(parser.parse_args()))
     stages = Stages()
     rates = simulate(plan, stages)
