@@ -38,6 +38,7 @@ def test_no_mart_tells_that_the_lake_was_compacted(
     build(under_test)
     before, versions_before = marts_of(under_test), versions(under_test)
     steps.publish(under_test.workspace)
+    steps.report(under_test.workspace)
     steps.record_run(under_test.workspace)
 
     changed = steps.compact(under_test.workspace)

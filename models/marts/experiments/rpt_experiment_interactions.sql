@@ -29,13 +29,23 @@ valued as (
     from centred
 ),
 
-cells as (
+spread as (
     select
         valued.*,
-        (
-            numerator_variance - 2e0 * value * covariance + value * value * denominator_variance
-        ) / nullif(denominator_mean * denominator_mean, 0e0) / units as value_variance
+        numerator_variance - 2e0 * value * covariance + value * value * denominator_variance
+            as linearised_variance,
+        numerator_variance + 2e0 * abs(value * covariance) + value * value * denominator_variance
+            as terms
     from valued
+),
+
+-- terms that cancel leave rounding, which depends on the order of the rows
+cells as (
+    select
+        spread.*,
+        case when linearised_variance <= 1e-12 * terms then 0e0 else linearised_variance end
+        / nullif(denominator_mean * denominator_mean, 0e0) / units as value_variance
+    from spread
 ),
 
 fours as (
@@ -77,11 +87,9 @@ differences as (
     select
         fours.*,
         treated_value - alone_value - other_value + neither_value as interaction_effect,
-        -- what is left of terms that cancel may be less than 0
-        case
-            when treated_variance + alone_variance + other_variance + neither_variance > 0e0
-                then sqrt(treated_variance + alone_variance + other_variance + neither_variance)
-        end as std_error,
+        sqrt(
+            nullif(treated_variance + alone_variance + other_variance + neither_variance, 0e0)
+        ) as std_error,
         (treated_count + alone_count + other_count + neither_count)
         * (treated_count * neither_count - alone_count * other_count)
         * (treated_count * neither_count - alone_count * other_count)
