@@ -65,8 +65,9 @@ test-spark: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package ## build both
 	@pytest -m spark --durations=5 -q
 
 .PHONY: bench
-bench: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## speed of ingest beside DuckDB and pyarrow.json (2 cores)
+bench: $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-reference ## speed of ingest and of scorecards beside others (2 cores)
 	@python -m benchmarks.ingest
+	@python -m benchmarks.experiments
 
 .PHONY: bench-big
 bench-big: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## load one file of 5 GB and 10,000 tiny ones under 1 GB of memory
