@@ -226,8 +226,9 @@ def compare_moments(folder: Path, units: int, rounds: int) -> bool:
         "attune, int_experiment_moments": [
             sys.executable, "-m", "benchmarks.experiments", "--one", str(path),
         ],
-        "tea-tasting, a row a unit and metric": [*tea, "long", str(CORES), metrics],
-        "tea-tasting, a column a metric": [*tea, "wide", str(CORES), metrics],
+        "tea-tasting, the same rows by Ibis": [*tea, "ibis-rows", str(CORES), metrics],
+        "tea-tasting, columns by Ibis": [*tea, "ibis", str(CORES), metrics],
+        "tea-tasting, columns by Narwhals": [*tea, "narwhals", str(CORES), metrics],
     }  # fmt: skip
     runs: dict[str, list[Run]] = {name: [] for name in ways}
     for number in range(1, rounds + 1):

@@ -1,4 +1,4 @@
-"""Counts, means, variances and covariances by tea-tasting on a DuckDB file, read through Ibis.
+"""Counts, means, variances and covariances by tea-tasting on a DuckDB file.
 
 Runs in an environment of its own (requirements-reference.lock), so it imports nothing of attune.
 Prints JSON: seconds on the clock and of all cores, and the moments by metric and variant.
@@ -12,6 +12,7 @@ import sys
 import time
 from typing import Any
 
+import duckdb
 import ibis
 import tea_tasting.aggr
 
@@ -47,12 +48,16 @@ def aggregates(table: Any, metrics: dict[str, dict[str, str]]) -> Moments:
 
 
 def main() -> None:
-    """Read what to do from the command line: file, wide or long, threads, metrics as JSON."""
-    path, form, threads, text = sys.argv[1:]
+    """Read what to do from the command line: file, route, threads, metrics as JSON."""
+    path, route, threads, text = sys.argv[1:]
     metrics = json.loads(text)
-    connection = ibis.duckdb.connect(path, read_only=True, threads=int(threads))
+    connection: Any
+    if route == "narwhals":
+        connection = duckdb.connect(path, read_only=True, config={"threads": int(threads)})
+    else:
+        connection = ibis.duckdb.connect(path, read_only=True, threads=int(threads))
     usage, wall = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    if form == "wide":
+    if route in ("narwhals", "ibis"):
         moments = aggregates(connection.table("units"), metrics)
     else:
         values = connection.table("int_experiment_unit_values")
