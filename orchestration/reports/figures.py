@@ -112,7 +112,7 @@ def _forest(bars: Sequence[Bar], size: Size) -> Drawing:
     is_wide = size == "wide"
     width = WIDTHS[size]
     row, heading, foot = (40 if is_wide else 56), 30, 26
-    left, right = (230, 540) if is_wide else (4, width - 4)
+    left, right = (230, 508) if is_wide else (4, width - 4)
     headings = sum(bar.heading is not None for bar in bars)
     body = row * len(bars) + heading * headings
     drawing = Drawing(width, body + foot)
@@ -228,7 +228,7 @@ def _courses(shown: Sequence[Course], size: Size) -> Drawing:
         top = (number // columns) * panel
         drawing.write(left, top + 16, _cut(course.label, 32), fontsize=13)
         drawing.write(left, top + 32, _cut(course.text, 60), fontsize=11, color=MUTED)
-        axes = drawing.axes(left + 62, top + 42, each - 66, panel - 42 - 30)
+        axes = drawing.axes(left + 92, top + 42, each - 96, panel - 42 - 30)
         _course(drawing, axes, course)
     return drawing
 

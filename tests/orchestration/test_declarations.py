@@ -125,7 +125,7 @@ def appended(line: str) -> Edit:
         ),
         (
             EXPERIMENTS,
-            appended("own,session,control,2026-03-02,,,,,,answers,,,,,"),
+            appended("own,session,control,2026-03-02,,,,,,,answers,,,,,"),
             "row 7: layer 'answers' assigns users in another row and sessions here",
         ),
         (

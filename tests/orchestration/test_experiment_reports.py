@@ -312,12 +312,12 @@ def test_metrics_are_judged_as_the_decision_says(altered: Callable[..., Sequence
         "update marts.rpt_experiment_results set status = 'ok' "
         "where experiment_name = 'inline-ranking' and adjustment = 'none'",
         "update marts.rpt_experiment_decisions set is_complete = false, decision = 'keep_running' "
-        "where experiment_name = 'sidebar-layout'",
+        "where experiment_name = 'concise-answers'",
     )
     rows = parsed(page_of(pages, "inline-ranking")).rows
     assert rows["acceptance_rate"][-1].endswith("Better")
     assert rows["edit_survival"][-1].endswith("Harm not ruled out")
-    early = parsed(page_of(pages, "sidebar-layout")).rows
+    early = parsed(page_of(pages, "concise-answers")).rows
     assert {cells[-1].split(maxsplit=1)[-1] for cells in early.values()} <= {
         "Not tested yet",
         "No estimate",
@@ -346,7 +346,7 @@ def test_a_missing_number_is_a_reason_in_words(altered: Callable[..., Sequence[P
     assert words.REASONS["weak_denominator"] in page.text
     assert "No number: something_new." in parsed(page_of(pages, "sidebar-layout")).text
     for each in pages:
-        assert not re.search(r"\b(nan|None|inf|null)\b", each.path.read_text(), re.IGNORECASE)
+        assert not re.search(r"\b(nan|NaN|None|inf|null)\b", parsed(each.path).text)
 
 
 def test_a_page_without_anything_to_show_still_says_so(

@@ -18,7 +18,7 @@ CLICKS = MetricResult(
     treatment="treatment",
     better="up",
     adjustment="none",
-    inference="fixed",
+    interval_kind="fixed_horizon",
     units=100,
     relative_effect=0.0594,
     lower=0.0107,
@@ -73,7 +73,7 @@ def test_effect_and_interval_have_one_unit() -> None:
 
 
 def test_the_interval_is_named() -> None:
-    sequential = replace(CLICKS, inference="sequential", alpha=0.005)
+    sequential = replace(CLICKS, interval_kind="always_valid", alpha=0.005)
     lines = shown(ExperimentReport("e", [SHIP], [sequential]))
     assert "treatment  effect  99.5% always-valid interval" in lines
 
