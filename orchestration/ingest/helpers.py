@@ -7,14 +7,15 @@ many help.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 
 from orchestration.ingest.blocks import parse_block
 from orchestration.ingest.errors import HelperError
@@ -31,6 +32,8 @@ MOST_HELPERS = 4
 LARGE_FILE = 24 << 20
 # Blocks read before the one that is written next: with their rows they are what memory goes to.
 MOST_WAITING = 3
+# A process of its own, which does not import what started this one; the keys come through the pipe.
+SERVE = "import sys; from orchestration.ingest.helpers import serve; serve(int(sys.argv[1]))"
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class _Task:
 
 @dataclass
 class _Helper:
-    process: SpawnProcess
+    process: subprocess.Popen[bytes]
     connection: Connection
     task: _Task | None = None
     is_ready: bool = False
@@ -107,9 +110,8 @@ class _Helper:
         self.is_ready = True
 
     def _gone(self) -> HelperError:
-        self.process.join(1)
         return HelperError(
-            f"a process that helped to load ended by itself (exit code {self.process.exitcode}; "
+            f"a process that helped to load ended by itself (exit code {self.process.wait()}; "
             "-9 is often a lack of memory); nothing of the file being loaded is in the lake, and "
             "it stays in the inbox; run ingest again"
         )
@@ -169,7 +171,7 @@ class Helpers:
             helper.connection.close()
             helper.process.terminate()
         for helper in self._helpers:
-            helper.process.join()
+            helper.process.wait()
         self._helpers.clear()
 
     @staticmethod
@@ -189,14 +191,15 @@ class Helpers:
         return task.block, task.made
 
     def _started(self) -> list[_Helper]:
-        context = multiprocessing.get_context("spawn")
         while len(self._helpers) < self.count:
-            ours, theirs = context.Pipe()
-            process = context.Process(
-                target=_serve, args=(theirs, self.keys, self.policy), daemon=True
-            )
-            process.start()
-            theirs.close()
+            ours, theirs = Pipe()
+            with theirs:
+                process = subprocess.Popen(
+                    [sys.executable, "-c", SERVE, str(theirs.fileno())],
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                    pass_fds=[theirs.fileno()],
+                )
+            ours.send((self.keys, self.policy))
             self._helpers.append(_Helper(process, ours))
         for helper in self._helpers:
             # of a file that was given up
@@ -215,12 +218,18 @@ def default_count() -> int:
     return min(cores, MOST_HELPERS) if cores > 1 else 0
 
 
-def _serve(connection: Connection, keys: Keys, policy: PrivacyPolicy) -> None:
-    """Make rows of what comes, until the other end is closed."""
+def serve(descriptor: int) -> None:
+    """Make rows of what comes, until the other end is closed.
+
+    Args:
+        descriptor: the pipe, through which keys and declarations come first.
+    """
     # an interrupt goes to the whole group; the process that loads closes the connection
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    maker = RowMaker(keys, policy)
+    connection = Connection(descriptor)
     try:
+        keys, policy = connection.recv()
+        maker = RowMaker(keys, policy)
         connection.send(None)
         while True:
             lines, stamp = connection.recv()
