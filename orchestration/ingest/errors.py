@@ -19,6 +19,10 @@ class CompactionError(IngestError):
     """The lake's files cannot be merged now; they are as they were."""
 
 
+class HelperError(IngestError):
+    """A process that helped to load ended by itself; nothing of the file is left behind."""
+
+
 class KeyFileError(IngestError):
     """The key file cannot be used."""
 

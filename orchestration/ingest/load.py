@@ -8,7 +8,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain, groupby
@@ -18,10 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from orchestration.ingest import times
-from orchestration.ingest.blocks import parse_block
 from orchestration.ingest.compact import finish_compaction
-from orchestration.ingest.errors import DiskFullError, RefusedFileError
-from orchestration.ingest.fast import request_schema
+from orchestration.ingest.errors import DiskFullError, HelperError, RefusedFileError
+from orchestration.ingest.helpers import LARGE_FILE, Helpers, Made, default_count
 from orchestration.ingest.home import Home, one_ingest_at_a_time
 from orchestration.ingest.inbox import (
     InboxFile,
@@ -32,7 +31,7 @@ from orchestration.ingest.inbox import (
     refused,
     waiting,
 )
-from orchestration.ingest.keys import Keys, load_keys
+from orchestration.ingest.keys import load_keys
 from orchestration.ingest.lake import (
     BatchWriter,
     clean_uncommitted,
@@ -49,11 +48,10 @@ from orchestration.ingest.lines import (
     UnreadableFileError,
     read_blocks,
 )
-from orchestration.ingest.privacy import PrivacyPolicy, load_privacy
-from orchestration.ingest.redact import Pseudonyms
+from orchestration.ingest.privacy import load_privacy
 from orchestration.ingest.rejected import RejectedWriter
 from orchestration.ingest.replay import finish_pending, plan_replay, single_record_requests
-from orchestration.ingest.rows import Rejection, Rows, Stamp, build_rows
+from orchestration.ingest.rows import Rejection, Rows, Stamp
 from orchestration.ingest.schema import BATCHES, PSEUDONYM_LINKS, REJECTIONS
 from orchestration.ingest.strict import read_line
 
@@ -63,6 +61,7 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # A refused record is kept with its resource; of a line with a huge resource not each of thousands.
 KEPT_RATIO = 8
 KEPT_BYTES = 1 << 20
+SHARED_BLOCK_BYTES = 8 << 20
 
 Kept = tuple[Rejection, bytes | None]
 
@@ -153,6 +152,8 @@ def load_inbox(
     block_bytes: int = BLOCK_BYTES,
     limits: Limits = LIMITS,
     wait_seconds: float = 0.0,
+    helpers: int | None = None,
+    large_file: int = LARGE_FILE,
 ) -> IngestReport:
     """Load every file of the inbox, in the order of their names.
 
@@ -166,9 +167,12 @@ def load_inbox(
         block_bytes: how much text is parsed at once.
         limits: what no honest file exceeds.
         wait_seconds: how long to wait for another process that loads this home.
+        helpers: how many other processes help with large files; as the machine has cores if absent.
+        large_file: the bytes from which on a file is large.
 
     Raises:
         IngestLockedError: another process loads this home.
+        HelperError: a process that helped ended by itself.
         KeyFileError: the key file is missing though the lake was made with it, or unusable.
         DiskFullError: there is no room; files loaded before stay loaded, nothing else is left.
         IngestError: a declaration is wrong.
@@ -176,7 +180,9 @@ def load_inbox(
     """
     moment = datetime.now(UTC) if loaded_at is None else loaded_at
     with _ready(Home(home), moment, wait_seconds) as paths:
-        return _load(paths, declarations, moment, progress, block_bytes, limits)
+        return _load(
+            paths, declarations, moment, progress, block_bytes, limits, helpers, large_file
+        )
 
 
 def replay(
@@ -195,7 +201,7 @@ def replay(
     moment = datetime.now(UTC) if loaded_at is None else loaded_at
     with _ready(Home(home), moment, wait_seconds) as paths:
         plan_replay(paths, moment)
-        return _load(paths, declarations, moment, progress, BLOCK_BYTES, limits)
+        return _load(paths, declarations, moment, progress, BLOCK_BYTES, limits, None, LARGE_FILE)
 
 
 def _load(
@@ -205,12 +211,15 @@ def _load(
     progress: Callable[[Progress], None] | None,
     block_bytes: int,
     limits: Limits,
+    helpers: int | None,
+    large_file: int,
 ) -> IngestReport:
     started = time.perf_counter()
     policy = load_privacy(declarations)
     keys = load_keys(paths.key_file(), create=not committed_batches(paths))
-    with open_inbox(paths.inbox) as inbox:
-        loader = _Loader(paths, keys, policy, moment, progress, block_bytes, limits, inbox)
+    makers = Helpers(keys, policy, default_count() if helpers is None else helpers, large_file)
+    with open_inbox(paths.inbox) as inbox, closing(makers):
+        loader = _Loader(paths, makers, moment, progress, block_bytes, limits, inbox)
         names = waiting(inbox)
         for number, name in enumerate(names, 1):
             loader.load(name, number, len(names))
@@ -251,19 +260,16 @@ class _Loader:
     def __init__(
         self,
         home: Home,
-        keys: Keys,
-        policy: PrivacyPolicy,
+        makers: Helpers,
         loaded_at: datetime,
         progress: Callable[[Progress], None] | None,
         block_bytes: int,
         limits: Limits,
         inbox: int,
     ) -> None:
-        self.home, self.keys, self.policy = home, keys, policy
+        self.home, self.makers = home, makers
         self.loaded_at, self.progress = loaded_at, progress
         self.block_bytes, self.limits, self.inbox = block_bytes, limits, inbox
-        self.pseudonyms = Pseudonyms(keys)
-        self.schema = request_schema()
         self.committed = committed_batches(home)
         self.reports: list[FileReport] = []
         self.refused: list[RefusedFile] = []
@@ -302,7 +308,7 @@ class _Loader:
             batch.read(file, tell)
             file.check_unchanged()
             batch.commit()
-        except (RefusedFileError, OSError):
+        except (RefusedFileError, HelperError, OSError):
             batch.discard()
             raise
         finally:
@@ -324,9 +330,14 @@ class _Batch:
     def read(self, file: InboxFile, tell: Callable[[int], None]) -> None:
         """Read all blocks; a packed file that breaks off is refused as a whole."""
         reason = ""
+        loader = self.loader
+        is_large = loader.makers.is_large(file.size)
+        # smaller ones, so that all who help have something to do to the end
+        block_bytes = min(loader.block_bytes, SHARED_BLOCK_BYTES if is_large else BLOCK_BYTES)
+        blocks = read_blocks(file, block_bytes, loader.limits)
         try:
-            for block in read_blocks(file, self.loader.block_bytes, self.loader.limits):
-                self._block(block)
+            for block, made in loader.makers.each(blocks, self.stamp, is_large=is_large):
+                self._block(block, made)
                 tell(block.bytes_done)
         except TruncatedFileError:
             reason, detail = "truncated_file", "the file ends before its end mark"
@@ -359,10 +370,10 @@ class _Batch:
         ]
         self._write_links(loaded_at)
         self.writer.commit(pa.table([[value] for value in values], schema=BATCHES))
-        self.loader.pseudonyms.forget_links()
+        self.loader.makers.links.clear()
 
     def _write_links(self, loaded_at: datetime) -> None:
-        links, keys = self.loader.pseudonyms.links(), self.loader.keys
+        links, keys = self.loader.makers.links, self.loader.makers.keys
         if links:
             same = [keys.active, keys.oldest, self.report.batch_id, loaded_at]
             columns = [[value] * len(links) for value in same]
@@ -380,14 +391,9 @@ class _Batch:
         report = self.report
         report.lines = report.log_records = report.spans = report.span_events = 0
 
-    def _block(self, block: Block) -> None:
+    def _block(self, block: Block, made: Made) -> None:
         self.report.lines += len(block.lines) + len(block.too_long)
-        parsed = parse_block(block.lines, self.loader.schema)
-        loader = self.loader
-        taken = [
-            build_rows(flat, self.stamp, loader.keys, loader.policy, loader.pseudonyms)
-            for flat in parsed.flats
-        ]
+        taken = made.rows
         self.writer.add([rows.log_records for rows in taken], [rows.spans for rows in taken])
         for rows in taken:
             self._count(rows)
@@ -397,7 +403,7 @@ class _Batch:
                 *self._too_long(block.too_long),
                 *(
                     (Rejection(line.number, None, refusal.reason, refusal.detail), line.raw)
-                    for line, refusal in parsed.refused
+                    for line, refusal in made.refused
                 ),
             ],
             self._single_records(block.lines, refused_records),
