@@ -22,6 +22,11 @@ RECORDS_PER_REQUEST = 1000
 # Bernoulli Thompson sampling promises no floor; uniform random gives each item its share
 FLOORS = {"random": 1 / ITEMS, "bts": 0.0}
 
+POINT_COLUMNS = (
+    "decision_point,reward_event,reward_attribute,reward_join,reward_window_minutes,"
+    "reward_prior_strength,context_attribute,exploration_floor"
+)
+
 
 def rows_of(path: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV file as text."""
@@ -64,9 +69,7 @@ def telemetry(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 def declarations(folder: Path) -> dict[str, str]:
     """Return the declarations to lay over the project's: each log is judged by the other policy."""
-    points = [
-        f"{name},item.clicked,,trace,60,{PRIOR_STRENGTH},,{FLOORS[name]}" for name in LOGS
-    ]
+    points = [f"{name},item.clicked,,trace,60,{PRIOR_STRENGTH},,{FLOORS[name]}" for name in LOGS]
     # uniform at each position: a policy that names none holds in all
     policies = [f"random,bts,,,{item},{1 / ITEMS}" for item in range(ITEMS)]
     policies += [
@@ -76,8 +79,7 @@ def declarations(folder: Path) -> dict[str, str]:
     return {
         "preferences/decision_points.csv": "\n".join(
             (
-                "decision_point,reward_event,reward_attribute,reward_join,reward_window_minutes,"
-                "reward_prior_strength,context_attribute,exploration_floor",
+                POINT_COLUMNS,
                 *points,
                 "",
             )

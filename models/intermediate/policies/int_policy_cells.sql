@@ -26,7 +26,7 @@ situations as (
 overall as (
     select
         decision_point,
-        sum(reward_sum) / sum(decisions) as reward_rate
+        {{ exact_sum('reward_sum') }} / sum(decisions) as reward_rate
     from cells
     group by decision_point
 ),

@@ -132,19 +132,17 @@ verdicts as (
     from judged
 ),
 
+-- which of them rest on the reward model, and which correct it by what was earned
 estimators as (
+    {%- for estimator, model_factor, correction_factor in [
+        ('ips', 0, 0), ('snips', 0, 0), ('dm', 1, 0), ('dr', 1, 1), ('switch_dr', 1, 1)
+    ] %}
     select
-        'ips' as estimator,
-        0e0 as model_factor,
-        0e0 as correction_factor
-    union all
-    select 'snips', 0e0, 0e0
-    union all
-    select 'dm', 1e0, 0e0
-    union all
-    select 'dr', 1e0, 1e0
-    union all
-    select 'switch_dr', 1e0, 1e0
+        '{{ estimator }}' as estimator,
+        {{ model_factor }}e0 as model_factor,
+        {{ correction_factor }}e0 as correction_factor
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 ),
 
 -- every estimator is the mean of  baseline + factor x weight x (reward - centre)
