@@ -41,21 +41,23 @@ def records_of(rows: Sequence[dict[str, str]], log_name: str) -> Iterator[Any]:
         nanos = (int(moment.timestamp()) * 1_000_000 + moment.microsecond) * 1000
         visit = {"session.id": f"{log_name}-{index}"}
         trace = f"{LOGS.index(log_name) + 1:016x}{index:016x}"
-        yield log(
-            "feature_flag.evaluation",
-            nanos=nanos,
-            traceId=trace,
-            attributes=visit
-            | {
-                "feature_flag.key": log_name,
-                "feature_flag.result.variant": row["item_id"],
-                "feature_flag.result.reason": "split",
-                "decision.propensity": float(row["propensity_score"]),
-                "decision.position": int(row["position"]),
-            },
-        )
+        choice = {
+            "feature_flag.key": log_name,
+            "feature_flag.result.variant": row["item_id"],
+            "feature_flag.result.reason": "split",
+            "decision.propensity": float(row["propensity_score"]),
+            "decision.position": int(row["position"]),
+        }
+        yield log("feature_flag.evaluation", nanos=nanos, traceId=trace, attributes=visit | choice)
         if row["click"] == "1":
-            yield log("item.clicked", nanos=nanos + 10**9, traceId=trace, attributes=visit)
+            # told twice, decision and click: either counts once
+            late = nanos + 10**6
+            yield log(
+                "feature_flag.evaluation", nanos=late, traceId=trace, attributes=visit | choice
+            )
+            for second in (1, 2):
+                clicked = nanos + second * 10**9
+                yield log("item.clicked", nanos=clicked, traceId=trace, attributes=visit)
 
 
 def telemetry(folder: Path) -> Iterator[tuple[str, bytes]]:

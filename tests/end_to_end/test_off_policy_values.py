@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 from tests.end_to_end.open_bandit import LOGS, declarations, telemetry
@@ -131,3 +132,55 @@ def test_switch_dr_leaves_large_weights_to_the_reward_model(
         switched, robust = (values[(*direction, name)] for name in ("switch_dr", "dr"))
         assert switched["std_error"] < robust["std_error"]
         assert switched["value"] != robust["value"]
+
+
+@pytest.mark.parametrize(
+    ("claim", "mistake"),
+    [
+        (
+            "intermediate/policies/exploring_decisions_carry_a_propensity",
+            "update intermediate.int_decisions_resolved set propensity = null where action = '7'",
+        ),
+        (
+            "marts/policies/exploration_floors_are_held",
+            "update marts.fct_decisions set propensity = 0 where action = '7'",
+        ),
+        (
+            "marts/policies/exploration_floors_are_held",
+            (
+                "update marts.fct_decisions set propensity = 0.0124 "
+                "where decision_point = 'random' and action = '7'"
+            ),
+        ),
+        (
+            "marts/policies/logged_probabilities_add_up_to_one",
+            "update marts.fct_decisions set propensity = 0.0126 where decision_point = 'random'",
+        ),
+        (
+            "intermediate/policies/policy_probabilities_add_up_to_one",
+            (
+                "update intermediate.int_policy_cells set probability = 0.02 "
+                "where policy_name = 'random' and action = '7'"
+            ),
+        ),
+        (
+            "declarations/policies_add_up_to_one",
+            (
+                "delete from declarations.target_policies "
+                "where policy_name = 'random' and action = '7'"
+            ),
+        ),
+    ],
+)
+def test_contract_finds_what_may_not_be(
+    open_bandit: WorkspaceUnderTest, claim: str, mistake: str
+) -> None:
+    compiled = open_bandit.workspace.dbt_target / "compiled" / "attune" / "tests" / "dbt"
+    question = (compiled / f"{claim}.sql").read_text()
+    with duckdb.connect(str(open_bandit.workspace.warehouse)) as connection:
+        assert connection.execute(question).fetchall() == []
+        connection.begin()
+        connection.execute(mistake)
+        found = connection.execute(question).fetchall()
+        connection.rollback()
+    assert found
