@@ -65,8 +65,9 @@ test-spark: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package ## build both
 	@pytest -m spark --durations=5 -q
 
 .PHONY: bench
-bench: $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-reference ## speed of ingest and of scorecards beside others (2 cores)
+bench: $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-reference ## speed of ingest, receiver and scorecards beside others (2 cores)
 	@python -m benchmarks.ingest
+	@python -m benchmarks.receiver
 	@python -m benchmarks.experiments
 
 .PHONY: bench-big

@@ -84,11 +84,11 @@ def put_files(folder: Path) -> tuple[Path, Path]:
     return clean, broken
 
 
-def attune(source: Path, folder: Path) -> int:
+def attune(source: Path, folder: Path, helpers: int | None = None) -> int:
     """Load the file into a new home."""
     (folder / "inbox").mkdir(parents=True)
     (folder / "inbox" / source.name).hardlink_to(source)
-    report = load_inbox(folder, DECLARATIONS)
+    report = load_inbox(folder, DECLARATIONS, helpers=helpers)
     return report.well_formed + sum(file.span_events for file in report.files)
 
 
@@ -143,7 +143,7 @@ def profile(source: Path, folder: Path) -> list[tuple[str, float]]:
     """CPU seconds by stage of one load under the profiler, in this process."""
     profiler = cProfile.Profile(time.process_time)
     started = time.process_time()
-    profiler.runcall(attune, source, folder)
+    profiler.runcall(attune, source, folder, helpers=0)
     total = time.process_time() - started
     shutil.rmtree(folder)
     seen = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
