@@ -83,6 +83,7 @@ class _Task:
 class _Helper:
     process: subprocess.Popen[bytes]
     connection: Connection
+    links: dict[str, str]
     task: _Task | None = None
     is_ready: bool = False
 
@@ -106,6 +107,8 @@ class _Helper:
         except (EOFError, ConnectionResetError) as error:
             raise self._gone() from error
         if self.task is not None and self.is_ready:
+            # at once: a file that is given up takes its rows along, and no user is met twice
+            self.links.update(made.links)
             self.task.made, self.task = made, None
         self.is_ready = True
 
@@ -158,6 +161,7 @@ class Helpers:
             helper = self._free(helpers)
             if helper is None:
                 task.made = self._here.make(block.lines, stamp)
+                self.links.update(task.made.links)
             else:
                 helper.give(task, stamp)
             while waiting and (waiting[0].made is not None or len(waiting) > MOST_WAITING):
@@ -187,7 +191,6 @@ class Helpers:
     def _finished(self, task: _Task) -> tuple[Block, Made]:
         while task.made is None:
             next(helper for helper in self._helpers if helper.task is task).take()
-        self.links.update(task.made.links)
         return task.block, task.made
 
     def _started(self) -> list[_Helper]:
@@ -200,14 +203,11 @@ class Helpers:
                     pass_fds=[theirs.fileno()],
                 )
             ours.send((self.keys, self.policy))
-            self._helpers.append(_Helper(process, ours))
+            self._helpers.append(_Helper(process, ours, self.links))
         for helper in self._helpers:
             # of a file that was given up
             while helper.task is not None:
-                task = helper.task
                 helper.take()
-                if task.made is not None:
-                    self.links.update(task.made.links)
         return self._helpers
 
 

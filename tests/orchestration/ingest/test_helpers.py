@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestration.ingest import IngestError, load_inbox, rotate_keys
-from orchestration.ingest.helpers import Helpers
+from orchestration.ingest.helpers import Helpers, _Helper
 from orchestration.ingest.home import Home
 from tests.orchestration.ingest.otlp import lines, log, request
 
@@ -69,9 +69,32 @@ def lake(home: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+@pytest.fixture
+def all_help(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let no block be made before every helper is there; the lines that they were given."""
+    started, given = Helpers._started, []
+
+    def ready(self: Helpers) -> Any:
+        found = started(self)
+        for helper in found:
+            while not helper.is_ready:
+                helper.take()
+        return found
+
+    give = _Helper.give
+
+    def counted(self: _Helper, task: Any, stamp: Any) -> None:
+        given.append(len(task.block.lines))
+        give(self, task, stamp)
+
+    monkeypatch.setattr(Helpers, "_started", ready)
+    monkeypatch.setattr(_Helper, "give", counted)
+    return given
+
+
 @pytest.mark.parametrize("helpers", [1, 3])
 def test_the_lake_is_the_same_however_many_help(
-    tmp_path: Path, declarations: Path, helpers: int
+    tmp_path: Path, declarations: Path, helpers: int, all_help: list[int]
 ) -> None:
     files = content(), content(40) + b'{"resourceLogs": []}'
     alone = home_with(tmp_path / "alone", None, b"")
@@ -89,6 +112,7 @@ def test_the_lake_is_the_same_however_many_help(
         )
     assert reports[helped].files == reports[alone].files
     assert reports[alone].well_formed > 300
+    assert sum(all_help) == sum(report.lines for report in reports[helped].files)
     expected = lake(alone)
     assert lake(helped) == expected
     assert all(
