@@ -41,6 +41,8 @@ METRIC_MECHANISM: Final = {
     "regeneration_rate": "regeneration",
     "copy_rate": "copy",
     "turn_latency": "latency",
+    # all latencies are multiplied, so that every quantile is
+    "turn_latency_p90": "latency",
     "acceptance_rate": "acceptance",
     "turns_per_user": "turns",
 }
@@ -51,9 +53,20 @@ EXPERIMENT_METRICS: Final[dict[str, tuple[str, ...]]] = {
         "turns_per_user",
         "positive_feedback_rate",
     ),
-    "chat-model": ("turn_latency", "cost_per_turn", "positive_feedback_rate", "turn_error_rate"),
+    "chat-model": (
+        "turn_latency",
+        "cost_per_turn",
+        "positive_feedback_rate",
+        "turn_error_rate",
+        "turn_latency_p90",
+    ),
     "inline-ranking": ("acceptance_rate", "edit_survival", "active_days_per_user"),
-    "sidebar-layout": ("turns_per_user", "retention_day_7", "acceptance_rate"),
+    "sidebar-layout": (
+        "turns_per_user",
+        "retention_day_7",
+        "acceptance_rate",
+        "suggestion_funnel",
+    ),
     "quick-actions": ("turns_per_user", "tool_success_rate"),
 }
 

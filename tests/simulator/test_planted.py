@@ -53,6 +53,8 @@ def test_effects_are_those_that_were_planted() -> None:
             ("concise-answers", "copy_rate", "treatment"): 0.08,
             ("chat-model", "turn_latency", "small"): -0.45,
             ("chat-model", "turn_latency", "fast"): -0.30,
+            ("chat-model", "turn_latency_p90", "small"): -0.45,
+            ("chat-model", "turn_latency_p90", "fast"): -0.30,
             ("chat-model", "cost_per_turn", "small"): -0.90625,
             ("chat-model", "cost_per_turn", "fast"): -0.70,
             ("inline-ranking", "acceptance_rate", "treatment"): 0.08,
