@@ -102,7 +102,8 @@ def test_a_first_run_does_everything(first_run: tuple[WorkspaceUnderTest, Outcom
     }
     assert report["summary"]["preferences"]
     assert under_test.workspace.published.is_file()
-    assert list(report["seconds"]) == ["simulate", "ingest", "build", "sync", "publish"]
+    stages = ["simulate", "ingest", "build", "sync", "publish", "report"]
+    assert list(report["seconds"]) == stages
     assert "build:" in found.err or "build ..." in found.err
 
 
