@@ -23,7 +23,7 @@ from orchestration.ingest.fast import request_schema
 from orchestration.ingest.keys import Keys
 from orchestration.ingest.lines import Block, Line
 from orchestration.ingest.privacy import PrivacyPolicy
-from orchestration.ingest.redact import Pseudonyms
+from orchestration.ingest.redact import REMEMBERED, Pseudonyms
 from orchestration.ingest.rows import Rows, Stamp, build_rows
 from orchestration.ingest.strict import Refusal
 
@@ -136,6 +136,7 @@ class Helpers:
     count: int
     large_file: int = LARGE_FILE
     links: dict[str, str] = field(default_factory=dict)
+    _linked: set[str] = field(default_factory=set)
     _helpers: list[_Helper] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -168,6 +169,15 @@ class Helpers:
                 yield self._finished(waiting.popleft())
         while waiting:
             yield self._finished(waiting.popleft())
+
+    def take_links(self) -> dict[str, str]:
+        """Pseudonym -> stable pseudonym of those first seen since the last call, by whomever."""
+        new = {each: stable for each, stable in self.links.items() if each not in self._linked}
+        if len(self._linked) + len(new) > REMEMBERED:
+            self._linked.clear()
+        self._linked.update(new)
+        self.links.clear()
+        return new
 
     def close(self) -> None:
         """End the other processes."""

@@ -34,7 +34,7 @@ def content(requests: int = 60) -> bytes:
                 "assistant.suggestion.shown",
                 nanos=0 if (number + each) % 11 == 0 else nanos + each,
                 attributes={
-                    "user.id": f"u{(number * each) % 17}",
+                    "user.id": f"u{number}-{each % 2}",
                     "suggestion.id": f"{number}-{each}",
                 },
             )
