@@ -89,9 +89,12 @@ class _Helper:
 
     def give(self, task: _Task, stamp: Stamp) -> None:
         self.task = task
+        self.send((task.block.lines, stamp))
+
+    def send(self, content: object) -> None:
         try:
-            self.connection.send((task.block.lines, stamp))
-        except BrokenPipeError as error:
+            self.connection.send(content)
+        except (BrokenPipeError, ConnectionResetError) as error:
             raise self._gone() from error
 
     def is_free(self) -> bool:
@@ -170,14 +173,16 @@ class Helpers:
         while waiting:
             yield self._finished(waiting.popleft())
 
-    def take_links(self) -> dict[str, str]:
-        """Pseudonym -> stable pseudonym of those first seen since the last call, by whomever."""
-        new = {each: stable for each, stable in self.links.items() if each not in self._linked}
-        if len(self._linked) + len(new) > REMEMBERED:
+    def new_links(self) -> dict[str, str]:
+        """Pseudonym -> stable pseudonym of those met, by whomever, and not yet in the lake."""
+        return {each: stable for each, stable in self.links.items() if each not in self._linked}
+
+    def forget_links(self) -> None:
+        """Start anew: the links are in the lake."""
+        if len(self._linked) + len(self.links) > REMEMBERED:
             self._linked.clear()
-        self._linked.update(new)
+        self._linked.update(self.links)
         self.links.clear()
-        return new
 
     def close(self) -> None:
         """End the other processes."""
@@ -212,8 +217,9 @@ class Helpers:
                     env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                     pass_fds=[theirs.fileno()],
                 )
-            ours.send((self.keys, self.policy))
-            self._helpers.append(_Helper(process, ours, self.links))
+            helper = _Helper(process, ours, self.links)
+            self._helpers.append(helper)
+            helper.send((self.keys, self.policy))
         for helper in self._helpers:
             # of a file that was given up
             while helper.task is not None:

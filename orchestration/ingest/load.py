@@ -370,9 +370,10 @@ class _Batch:
         ]
         self._write_links(loaded_at)
         self.writer.commit(pa.table([[value] for value in values], schema=BATCHES))
+        self.loader.makers.forget_links()
 
     def _write_links(self, loaded_at: datetime) -> None:
-        links, keys = self.loader.makers.take_links(), self.loader.makers.keys
+        links, keys = self.loader.makers.new_links(), self.loader.makers.keys
         if links:
             same = [keys.active, keys.oldest, self.report.batch_id, loaded_at]
             columns = [[value] * len(links) for value in same]
