@@ -117,8 +117,8 @@ class ViewMeta:
 class Rows(Protocol):
     """Values of a hot mart that wait in the warehouse; each call reads them anew, in blocks."""
 
-    def blocks(self) -> Iterator[Sequence[tuple[str, str, bytes]]]:
-        """Yield blocks of (key, content_hash, payload)."""
+    def blocks(self, *, in_key_order: bool = False) -> Iterator[Sequence[tuple[str, str, bytes]]]:
+        """Yield blocks of (key, content_hash, payload), by key if that is asked for."""
         ...
 
     def encoded(self, expression: str, block_rows: int) -> Iterator[tuple[int, bytes]]:

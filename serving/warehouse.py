@@ -53,11 +53,12 @@ class MartRows:
         self._connection = connection
         self._query = query
 
-    def blocks(self) -> Iterator[list[tuple[str, str, bytes]]]:
+    def blocks(self, *, in_key_order: bool = False) -> Iterator[list[tuple[str, str, bytes]]]:
         # the bytes leave the warehouse as they will be served: no decoding on this side
         yield from stream(
             self._connection,
-            f"select rows.key, rows.content_hash, encode(rows.payload) from ({self._query}) as rows",
+            f"select rows.key, rows.content_hash, encode(rows.payload) from ({self._query}) as rows"
+            + (" order by rows.key" if in_key_order else ""),
         )
 
     def encoded(self, expression: str, block_rows: int) -> Iterator[tuple[int, bytes]]:

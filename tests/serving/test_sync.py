@@ -208,7 +208,7 @@ def test_verify_says_that_a_view_was_never_synced(workspace: Workspace) -> None:
 class OneRow:
     """Rows of a mart that holds one."""
 
-    def blocks(self) -> Iterator[list[tuple[str, str, bytes]]]:
+    def blocks(self, *, in_key_order: bool = False) -> Iterator[list[tuple[str, str, bytes]]]:
         yield [("z", "h", b"v")]
 
     def encoded(self, expression: str, block_rows: int) -> Iterator[tuple[int, bytes]]:
