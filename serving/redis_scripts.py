@@ -3,30 +3,35 @@
 Generations are compared as text: they are written with 16 hexadecimal digits.
 """
 
-# KEYS: values of one view. ARGV: generation, then a value per key. Returns how many were newer.
+# KEYS: values of one view. ARGV: generation, then a value per key.
+# Returns how many were newer and left alone, and how many were there before.
 PUT = """
-local newer = 0
+local newer, there = 0, 0
 for number, key in ipairs(KEYS) do
-    if redis.call('GETRANGE', key, 0, 15) <= ARGV[1] then
-        redis.call('SET', key, ARGV[number + 1])
-    else
+    local head = redis.call('GETRANGE', key, 0, 127)
+    if string.sub(head, 1, 16) > ARGV[1] then
         newer = newer + 1
+    else
+        if head ~= '' and not string.find(head, '|-\\n', 1, true) then there = there + 1 end
+        redis.call('SET', key, ARGV[number + 1])
     end
 end
-return newer
+return {newer, there}
 """
 
-# KEYS: values of one view. ARGV: generation, tombstone, its life in ms. Returns how many were newer.
+# KEYS: values of one view. ARGV: generation, tombstone, its life in ms. Returns as PUT.
 BURY = """
-local newer = 0
+local newer, there = 0, 0
 for _, key in ipairs(KEYS) do
-    if redis.call('GETRANGE', key, 0, 15) <= ARGV[1] then
-        redis.call('SET', key, ARGV[2], 'PX', ARGV[3])
-    else
+    local head = redis.call('GETRANGE', key, 0, 127)
+    if string.sub(head, 1, 16) > ARGV[1] then
         newer = newer + 1
+    else
+        if head ~= '' and not string.find(head, '|-\\n', 1, true) then there = there + 1 end
+        redis.call('SET', key, ARGV[2], 'PX', ARGV[3])
     end
 end
-return newer
+return {newer, there}
 """
 
 # KEYS: meta. ARGV: generation that must still be there, run, lease in ms.

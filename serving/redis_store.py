@@ -30,7 +30,6 @@ from serving.clock import from_microseconds, to_microseconds
 from serving.errors import (
     ErasedError,
     IncompleteErasureError,
-    StaleChangeSetError,
     StoreError,
     StoreUrlError,
     VerificationError,
@@ -45,6 +44,8 @@ from serving.store import (
     digest_of,
     erased_hash,
     redacted,
+    require_rows,
+    stale,
 )
 
 if TYPE_CHECKING:
@@ -207,7 +208,9 @@ class RedisStore:
                     f"{self.url}: a user was erased since {view} was filled, which must not be "
                     "taken back; build and sync again instead"
                 )
-            fence = self._begin(view, fields.get("generation", "0"), "rollback")
+            fence = self._begin(view, fields["generation"], "rollback")
+            if fence is None:
+                raise StoreError(f"{self.url}: {view} was synced meanwhile; look again")
             after = {**before, "generation": str(fence), "previous": "null"}
             self._run(scripts.COMMIT, [self._meta_name(view)], [fence, *_flat(after)])
             self._epochs.pop(view, None)
@@ -424,17 +427,7 @@ class RedisStore:
     def _require_erasures(self, change_set: ChangeSet) -> None:
         count = self._erasure_count()
         if count != change_set.base_erasures:
-            raise StaleChangeSetError(
-                f"{self.url}: {change_set.view} has {count} erasures, the changes were computed "
-                f"against {change_set.base_erasures}: a user was erased in between; run the sync "
-                "again"
-            )
-
-    def _stale(self, view: str, generation: object, base: object) -> StaleChangeSetError:
-        return StaleChangeSetError(
-            f"{self.url}: {view} is at generation {generation}, the changes were computed against "
-            f"{base}: another sync came between; run the sync again"
-        )
+            raise stale(self.url, change_set, "erasure", count)
 
     def _renew_meta(self, change_set: ChangeSet, fields: dict[str, str]) -> ViewMeta:
         """Say that the view was found to be as the warehouse has it."""
@@ -447,7 +440,7 @@ class RedisStore:
         )
         meta = _view_meta(view, after)
         if not done or meta is None:
-            raise self._stale(view, "another", change_set.base_generation)
+            raise stale(self.url, change_set, "generation", "another one")
         return meta
 
     def _described(self, change_set: ChangeSet) -> dict[str, str]:
@@ -461,13 +454,14 @@ class RedisStore:
             "max_age_hours": repr(change_set.max_age_hours),
         }
 
-    def _begin(self, view: str, generation: int | str, run_id: str) -> int:
+    def _begin(self, view: str, generation: int | str, run_id: str) -> int | None:
+        """Take the lease and return the fencing token; None if the generation is another."""
         self._client.sadd(self._name("views"), view)
         answer = self._run(scripts.BEGIN, [self._meta_name(view)], [generation, run_id, LEASE_MS])
         if isinstance(answer, list):
             what, who = (_text(each) for each in answer)
             if what == "stale":
-                raise self._stale(view, who, generation)
+                return None
             raise StoreError(
                 f"{self.url}: run {who} is writing {view}; wait for it to end (a run that died is "
                 f"taken over after {LEASE_MS // 1000} seconds) and sync again"
@@ -477,6 +471,9 @@ class RedisStore:
     def _write(self, change_set: ChangeSet, fields: dict[str, str]) -> ViewMeta:
         view = change_set.view
         fence = self._begin(view, change_set.base_generation, change_set.run_id)
+        if fence is None:
+            now = fields.get("generation", "0")
+            raise stale(self.url, change_set, "generation", now)
         try:
             is_fill = self._is_fill(change_set, fields)
             if is_fill:
@@ -502,7 +499,7 @@ class RedisStore:
             self._release(view, fence, error)
             raise
         if not done:
-            raise self._stale(view, "another", change_set.base_generation)
+            raise stale(self.url, change_set, "generation", "a later one")
         self._epochs.pop(view, None)
         meta = _view_meta(view, fields | after)
         if meta is None:
@@ -524,16 +521,12 @@ class RedisStore:
         """Write all values under the new epoch, which nobody reads yet."""
         prefix = self._value_prefix(change_set.view, str(fence)) + "{"
         header = _header(fence, change_set)
-        renew = self._renewal(change_set.view, fence)
+        renew = self._renewal(change_set, fence)
         if self._is_cluster:
             rows = self._fill_by_key(change_set.everything, prefix, header, renew)
         else:
             rows = self._fill_by_block(change_set.everything, prefix, header, renew)
-        if rows != change_set.expected.rows:
-            raise VerificationError(
-                f"{self.url}: {change_set.view} was filled with {rows} rows, the warehouse has "
-                f"{change_set.expected.rows}; what was served before is still served. Sync again"
-            )
+        require_rows(self.url, change_set, rows)
 
     def _fill_by_key(
         self, everything: Rows, prefix: str, header: str, renew: Callable[[], None]
@@ -584,24 +577,27 @@ class RedisStore:
 
     def _change_in_place(self, change_set: ChangeSet, fence: int, epoch: str) -> None:
         view = change_set.view
-        renew = self._renewal(view, fence)
+        renew = self._renewal(change_set, fence)
         generation = f"{fence:016x}"
         tombstone = _header(fence, change_set) + TOMBSTONE_HASH + "\n"
-        newer = 0
+        newer, rows = 0, change_set.base.rows
         for keys in change_set.removals:
             names = [self._value_name(view, epoch, key) for key in keys]
-            newer += self._run_on(
+            later, there = self._run_on(
                 scripts.BURY, names, [], [generation], [tombstone, str(TOMBSTONE_MS)]
             )
+            newer, rows = newer + later, rows - there
             renew()
         header = _header(fence, change_set)
         for block in change_set.upserts.blocks():
             names = [self._value_name(view, epoch, key) for key, _, _ in block]
             values = [_value(header, content_hash, payload) for _, content_hash, payload in block]
-            newer += self._run_on(scripts.PUT, names, values, [generation], [])
+            later, there = self._run_on(scripts.PUT, names, values, [generation], [])
+            newer, rows = newer + later, rows + len(block) - later - there
             renew()
         if newer:
-            raise self._stale(view, f"a later one than {fence}", change_set.base_generation)
+            raise stale(self.url, change_set, "generation", "a later one")
+        require_rows(self.url, change_set, rows)
 
     def _run_on(
         self,
@@ -610,17 +606,22 @@ class RedisStore:
         values: Sequence[bytes],
         before: Sequence[str],
         after: Sequence[str],
-    ) -> int:
-        """Run a script on many values: at once where one server holds them, else one by one."""
+    ) -> tuple[int, int]:
+        """Run a script on many values: at once where one server holds them, else one by one.
+
+        Returns:
+            How many values were newer and left alone, and how many were there before.
+        """
         size = 1 if self._is_cluster else BLOCK_ROWS
         pipeline = self._client.pipeline(transaction=False)
         for start in range(0, len(names), size):
             some = names[start : start + size]
             arguments: list[str | bytes] = [*before, *values[start : start + size], *after]
             pipeline.eval(script, len(some), *some, *arguments)
-        return sum(cast("list[int]", pipeline.execute()))
+        counts = cast("list[tuple[int, int]]", pipeline.execute())
+        return sum(newer for newer, _ in counts), sum(there for _, there in counts)
 
-    def _renewal(self, view: str, fence: int) -> Callable[[], None]:
+    def _renewal(self, change_set: ChangeSet, fence: int) -> Callable[[], None]:
         """Return what keeps the lease, asking the server once a second at most."""
         renewed_at = time.monotonic()
 
@@ -628,8 +629,9 @@ class RedisStore:
             nonlocal renewed_at
             if time.monotonic() - renewed_at < 1:
                 return
-            if not self._run(scripts.RENEW, [self._meta_name(view)], [fence, LEASE_MS]):
-                raise self._stale(view, "another", fence)
+            name = self._meta_name(change_set.view)
+            if not self._run(scripts.RENEW, [name], [fence, LEASE_MS]):
+                raise stale(self.url, change_set, "generation", "a later one")
             renewed_at = time.monotonic()
 
         return renew

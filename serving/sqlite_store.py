@@ -20,9 +20,7 @@ from serving.clock import from_microseconds, to_microseconds
 from serving.errors import (
     ErasedError,
     IncompleteErasureError,
-    StaleChangeSetError,
     StoreError,
-    VerificationError,
 )
 from serving.store import (
     Control,
@@ -33,6 +31,8 @@ from serving.store import (
     ViewMeta,
     digest_of,
     erased_hash,
+    require_rows,
+    stale,
 )
 
 if TYPE_CHECKING:
@@ -286,12 +286,7 @@ class SqliteStore:
             if not change_set.is_settled:
                 generation += 1
                 rows = self._write_entries(change_set, generation)
-                if rows != change_set.expected.rows:
-                    raise VerificationError(
-                        f"{self.url}: {view} would hold {rows} rows, the warehouse has "
-                        f"{change_set.expected.rows}; nothing was written. Run `attune sync "
-                        "--recheck`, which reads the cache instead of trusting what was noted"
-                    )
+                require_rows(self.url, change_set, rows)
             after = ViewMeta(
                 view=view,
                 generation=generation,
@@ -420,13 +415,10 @@ class SqliteStore:
     def _require_current(self, change_set: ChangeSet, generation: int) -> None:
         """Refuse changes that do not know of a later sync or erasure."""
         erasures = self._connection.execute("select count(*) from erasures").get
-        known = (change_set.base_generation, change_set.base_erasures)
-        if (generation, erasures) != known:
-            raise StaleChangeSetError(
-                f"{self.url}: {change_set.view} is at generation {generation} with {erasures} "
-                f"erasures, the changes were computed against {known[0]} and {known[1]}: another "
-                "sync or an erasure came between; nothing was written, run the sync again"
-            )
+        if generation != change_set.base_generation:
+            raise stale(self.url, change_set, "generation", generation)
+        if erasures != change_set.base_erasures:
+            raise stale(self.url, change_set, "erasure", erasures)
 
     def _erase_from(self, view: str, keys: Sequence[str]) -> int:
         """Delete keys of a view and bring its meta to what is left; return how many were there."""

@@ -112,9 +112,10 @@ def load_arrow(
 
 def batches(blocks: Iterable[list[Any]], schema: pa.Schema) -> pa.RecordBatchReader:
     """Turn blocks of tuples into an Arrow stream."""
-    return pa.RecordBatchReader.from_batches(
-        schema, (pa.record_batch(list(zip(*block, strict=True)), schema=schema) for block in blocks)
+    arrow = (
+        pa.record_batch(list(zip(*block, strict=True)), schema=schema) for block in blocks if block
     )
+    return pa.RecordBatchReader.from_batches(schema, arrow)
 
 
 def check_columns(connection: DuckDBPyConnection, mart: HotMart) -> None:
