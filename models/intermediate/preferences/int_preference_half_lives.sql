@@ -65,6 +65,7 @@ select
     dimensions.dimension,
     dimensions.half_life_days,
     coalesce(gains.user_count, 0) as user_count,
+    coalesce(gains.weight, 0e0) as weight,
     gains.mean as gain,
     gains.ci_lower as gain_ci_lower,
     gains.ci_upper as gain_ci_upper,

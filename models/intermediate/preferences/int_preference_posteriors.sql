@@ -11,30 +11,12 @@ priors as (
     select * from {{ ref('int_preference_priors') }}
 ),
 
-user_segments as (
-    select * from {{ ref('int_preference_user_segments') }}
-),
-
-segment_priors as (
-    select * from {{ ref('int_preference_segment_priors') }}
+user_groups as (
+    select * from {{ ref('int_preference_user_groups') }}
 ),
 
 half_lives as (
     select * from {{ ref('int_preference_half_lives') }}
-),
-
--- each dimension uses one segment, so a user is in one group of it at most
-user_groups as (
-    select
-        user_segments.user_id,
-        segment_priors.*
-    from user_segments
-    inner join segment_priors
-        on
-            user_segments.cut = segment_priors.cut
-            and user_segments.dimension = segment_priors.dimension
-            and user_segments.segment_name = segment_priors.segment_name
-            and user_segments.segment_value = segment_priors.segment_value
 ),
 
 with_priors as (
