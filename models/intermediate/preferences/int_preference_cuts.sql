@@ -37,7 +37,8 @@ select
     as_of_date as cut_date,
     cast(null as date) as evidence_until,
     cast(null as date) as outcomes_until,
-    loaded_before
+    loaded_before,
+    last_date
 from dates
 union all
 select
@@ -45,7 +46,8 @@ select
     {{ date_plus('last_date', 1 - days) }} as cut_date,
     {{ date_plus('last_date', 1 - days) }} as evidence_until,
     {{ date_plus('last_date', 1) }} as outcomes_until,
-    loaded_before
+    loaded_before,
+    last_date
 from dates
 where last_date is not null
 union all
@@ -54,6 +56,7 @@ select
     {{ date_plus('last_date', 1 - 2 * days) }} as cut_date,
     {{ date_plus('last_date', 1 - 2 * days) }} as evidence_until,
     {{ date_plus('last_date', 1 - days) }} as outcomes_until,
-    loaded_before
+    loaded_before,
+    last_date
 from dates
 where last_date is not null
