@@ -167,11 +167,11 @@ select
         order by
             round({{ 'served_order' if model == 'served' else model }}, 12) desc,
             round(popularity, 12) desc,
-            value
+            value asc
     ) as {{ model }}_position,
     {%- endfor %}
     row_number() over (
         partition by user_id, dimension, context
-        order by relevance desc, value
+        order by relevance desc, value asc
     ) as best_position
 from compared

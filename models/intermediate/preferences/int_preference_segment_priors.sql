@@ -45,7 +45,7 @@ ranked as (
         (1e0 - correlation) / correlation as segment_strength,
         row_number() over (
             partition by cut, dimension
-            order by correlation desc, segment_name
+            order by correlation desc, segment_name asc
         ) as position
     from correlations
     where correlation > 0e0

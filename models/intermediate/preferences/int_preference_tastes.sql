@@ -33,7 +33,7 @@ ranked as (
         favourites.*,
         row_number() over (
             partition by cut, user_id
-            order by trials desc, dimension
+            order by trials desc, dimension asc
         ) as position
     from favourites
 )
