@@ -111,16 +111,24 @@ select
     metric != 'coverage' and coalesce(gain_ci_lower > 0e0, false) as is_significant,
     is_gate,
     status,
-    case
-        when user_count < {{ var('preference_quality_minimum_users') }} then concat(
-            'too few users: ', user_count, ' of ', {{ var('preference_quality_minimum_users') }}
-        )
-        when gain_ci_lower is null then 'no interval'
-        when status = 'fail' and metric = 'coverage'
-            then 'the interval of the coverage lies outside what is allowed'
-        when status = 'fail' then 'worse than the baseline: the whole interval is below 0'
-        when metric = 'coverage' then 'the interval of the coverage reaches what is allowed'
-        when gain_ci_lower > 0e0 then 'better than the baseline: the whole interval is above 0'
-        else 'not significant: the interval holds 0'
-    end as reason
+    concat(
+        case
+            when gain_ci_lower is null then 'no interval'
+            when
+                metric = 'coverage'
+                and (gain_ci_upper < {{ lowest }} or gain_ci_lower > {{ highest }})
+                then 'the whole interval of the coverage lies outside what is allowed'
+            when metric = 'coverage' then 'the interval of the coverage reaches what is allowed'
+            when gain_ci_upper < 0e0 then 'worse than the baseline: the whole interval is below 0'
+            when gain_ci_lower > 0e0 then 'better than the baseline: the whole interval is above 0'
+            else 'not significant: the interval holds 0'
+        end,
+        case
+            when user_count < {{ var('preference_quality_minimum_users') }} then concat(
+                '; too few users to judge: ', user_count, ' of ',
+                {{ var('preference_quality_minimum_users') }}
+            )
+            else ''
+        end
+    ) as reason
 from judged
