@@ -7,7 +7,7 @@ data: the user in the context is worth something, the user alone is not, with so
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -118,8 +118,15 @@ def test_gains_are_those_of_another_program(
 ) -> None:
     rows = decisions(content)
     assert len(rows) == prequential[model]["weight"] == 1096
-    total = sum(gains(rows)[model].values())
-    assert prequential[model]["gain"] == pytest.approx(total / 1096, rel=1e-9)
+    saved = gains(rows)[model]
+    mean = sum(saved.values()) / len(rows)
+    assert prequential[model]["gain"] == pytest.approx(mean, rel=1e-9)
+    decided = Counter(user for _, user, _, _ in rows)
+    spread = sum((saved[user] - mean * count) ** 2 for user, count in decided.items())
+    users = len(decided)
+    error = 1.959963984540054 * math.sqrt(spread * users / (users - 1)) / len(rows)
+    assert prequential[model]["gain_ci_lower"] == pytest.approx(mean - error, rel=1e-9)
+    assert prequential[model]["gain_ci_upper"] == pytest.approx(mean + error, rel=1e-9)
 
 
 def test_the_user_in_the_context_is_worth_something(
