@@ -184,3 +184,52 @@ def test_within_a_day_only_touched_users_change_and_a_new_day_rescores_everyone(
     assert "u5" not in after, "a reset counts at once"
     tomorrow = scores(13, table, new)
     assert all(before[user] != tomorrow[user] for user in tomorrow)
+
+
+def test_cold_users_get_exactly_the_prior_of_the_segment_that_differs() -> None:
+    rng = np.random.default_rng(13)
+    users = 400
+    counts = rng.integers(4, 20, users)
+    user = np.repeat(np.arange(users), counts)
+    value = rng.integers(0, 2, len(user))
+    # even users, on plan a, like v0; odd ones, on plan b, like v1; colour says nothing
+    share = np.where(value == user % 2, 0.7, 0.3)
+    outcome = (rng.random(len(user)) < share).astype(float)
+    signals = Signals(user, value, rng.random(len(user)) * 10 * DAY, outcome)
+    world = world_after(20)
+    world.put(signals.table())
+    connection = world.connection
+    # users 400 and 401 did nothing yet
+    connection.execute(
+        "insert into int_users_personalizable values ('u400'), ('u401'); "
+        "insert into stg_declarations__segments values ('plan', 'plan'), ('colour', 'colour'); "
+        "insert into stg_telemetry__batches values ('b', timestamp '2026-03-12 00:00:00'); "
+        "insert into int_exposures_resolved "
+        "select 'u' || n, 'e' || n, date '2026-03-03', timestamp '2026-03-03 10:00:00', "
+        "map {'plan': if(n % 2 = 0, 'a', 'b'), 'colour': if(hash(n) % 2 = 0, 'red', 'blue')} "
+        "from range(402) as numbers (n); "
+        "insert into int_events_resolved "
+        "select event_id, event_date, 'feature_flag.evaluation', 'b', true "
+        "from int_exposures_resolved"
+    )
+    world.build(*SCORES, "int_preference_candidates", "int_preferences_inferred")
+    groups = world.query(
+        "select distinct segment_name, segment_value, value, segment_mean "
+        "from int_preference_segment_priors where cut = 'now'"
+    )
+    assert {row["segment_name"] for row in groups} == {"plan"}
+    rates = {(row["segment_value"], row["value"]): row["segment_mean"] for row in groups}
+    assert rates["a", "v0"] == pytest.approx(0.7, abs=0.03)
+    assert rates["b", "v0"] == pytest.approx(0.3, abs=0.03)
+    cold = world.query(
+        "select * from int_preferences_inferred where user_id in ('u400', 'u401') order by user_id"
+    )
+    assert [(row["value"], row["segment"]) for row in cold] == [
+        ("v0", "plan=a"),
+        ("v1", "plan=b"),
+    ]
+    for row, key in zip(cold, [("a", "v0"), ("b", "v1")], strict=True):
+        assert row["score"] == rates[key]
+        assert row["evidence_count"] == 0
+    for row in world.query("select * from fct_preference_scores"):
+        assert row["prior_mean"] == rates[row["segment_value"], row["value"]]
