@@ -219,12 +219,15 @@ def sync(
     allow_removal: Annotated[
         bool, typer.Option(help="Remove whatever the warehouse no longer has, however much")
     ] = False,
+    recheck: Annotated[
+        bool, typer.Option(help="Read the whole cache first, and repair whatever differs")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring the serving cache to what the hot marts hold; only what changed moves."""
     from orchestration.lib import render, steps
 
-    report = steps.sync(_workspace(), allow_removal=allow_removal)
+    report = steps.sync(_workspace(), allow_removal=allow_removal, recheck=recheck)
     _show(asdict(report), render.synced(report), as_json=as_json)
 
 

@@ -19,6 +19,10 @@ class StaleChangeSetError(StoreError):
     """The store moved on since the change set was computed; nothing was written."""
 
 
+class ErasedError(StoreError):
+    """The user was erased: nothing is stored of them any more."""
+
+
 class IncompleteErasureError(StoreError):
     """The value is no longer served, but its bytes may still lie in the store's files."""
 

@@ -15,7 +15,8 @@ from serving.errors import HotMartError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FIELDS = ("key_columns", "payload", "max_age_hours")
+REQUIRED_FIELDS = ("key_columns", "payload", "max_age_hours")
+FIELDS = (*REQUIRED_FIELDS, "controls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class HotMart:
         payload: The column that is served.
         max_age_hours: How old the view may be before it counts as stale.
         schema_version: Changes with the declaration or the model's text.
+        controls: The relation whose column event_id holds the user controls that the mart agrees
+            with; None if users cannot control what it serves.
     """
 
     view: str
@@ -39,6 +42,7 @@ class HotMart:
     payload: str
     max_age_hours: float
     schema_version: str
+    controls: str | None = None
 
     @property
     def key_sql(self) -> str:
@@ -98,6 +102,11 @@ def hot_marts(manifest: Mapping[str, Any] | Path) -> list[HotMart]:
     nodes = loaded.get("nodes")
     if not isinstance(nodes, dict):
         raise HotMartError("the dbt manifest has no `nodes`: run `dbt parse` again")
+    relations = {
+        node["name"]: node["relation_name"]
+        for node in nodes.values()
+        if node.get("resource_type") == "model" and node.get("relation_name")
+    }
     found: list[HotMart] = []
     problems: list[str] = []
     for node in nodes.values():
@@ -106,10 +115,10 @@ def hot_marts(manifest: Mapping[str, Any] | Path) -> list[HotMart]:
         serving = (node.get("config") or {}).get("meta", {}).get("serving")
         if serving is None:
             continue
-        own_problems = _problems(node, serving)
+        own_problems = _problems(node, serving, relations)
         problems += own_problems
         if not own_problems:
-            found.append(_hot_mart(node, serving))
+            found.append(_hot_mart(node, serving, relations))
     if problems:
         raise HotMartError(
             "malformed config.meta.serving; correct it where the model is configured and run "
@@ -123,11 +132,11 @@ def hot_marts(manifest: Mapping[str, Any] | Path) -> list[HotMart]:
     return sorted(found, key=lambda mart: mart.view)
 
 
-def _problems(node: Mapping[str, Any], serving: Any) -> list[str]:
+def _problems(node: Mapping[str, Any], serving: Any, relations: Mapping[str, str]) -> list[str]:
     name = node["name"]
     if not isinstance(serving, dict):
-        return [f"{name}: must be a mapping with {', '.join(FIELDS)}, is {serving!r}"]
-    problems = [f"{name}: {field} is missing" for field in FIELDS if field not in serving]
+        return [f"{name}: must be a mapping with {', '.join(REQUIRED_FIELDS)}, is {serving!r}"]
+    problems = [f"{name}: {field} is missing" for field in REQUIRED_FIELDS if field not in serving]
     problems += [
         f"{name}: unknown field {field!r}; known are {', '.join(FIELDS)}"
         for field in serving
@@ -146,6 +155,9 @@ def _problems(node: Mapping[str, Any], serving: Any) -> list[str]:
     age = serving.get("max_age_hours", 1)
     if isinstance(age, bool) or not isinstance(age, int | float) or not 0 < age < float("inf"):
         problems.append(f"{name}: max_age_hours must be a number above 0, is {age!r}")
+    controls = serving.get("controls")
+    if controls is not None and controls not in relations:
+        problems.append(f"{name}: controls must name a model of the project, is {controls!r}")
     if not node.get("relation_name"):
         problems.append(f"{name}: has no relation in the warehouse (ephemeral?); make it a table")
     return problems
@@ -155,7 +167,10 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
 
-def _hot_mart(node: Mapping[str, Any], serving: Mapping[str, Any]) -> HotMart:
+def _hot_mart(
+    node: Mapping[str, Any], serving: Mapping[str, Any], relations: Mapping[str, str]
+) -> HotMart:
+    controls = serving.get("controls")
     version = [serving["key_columns"], serving["payload"], node["checksum"]["checksum"]]
     return HotMart(
         view=node["name"],
@@ -165,4 +180,5 @@ def _hot_mart(node: Mapping[str, Any], serving: Mapping[str, Any]) -> HotMart:
         payload=serving["payload"],
         max_age_hours=float(serving["max_age_hours"]),
         schema_version=hashlib.sha256(orjson.dumps(version)).hexdigest()[:12],
+        controls=None if controls is None else relations[controls],
     )

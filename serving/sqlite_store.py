@@ -1,7 +1,6 @@
 """The embedded default store: one SQLite file in WAL mode.
 
-The ledger of what was synced is the stored rows themselves, in the same file and transaction as
-the values, so that cache and ledger cannot disagree.
+Values and meta change in one transaction of one file, so that they cannot disagree.
 
 On erasing: `secure_delete` zeroes a deleted cell where it lies, but when SQLite splits or merges
 a page it may leave a stale copy of a moved cell in that page's free space (measured: about one in
@@ -11,6 +10,7 @@ a thousand erased rows). `erase` therefore rebuilds the file (VACUUM) before it 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -18,21 +18,25 @@ import orjson
 
 from serving.clock import from_microseconds, to_microseconds
 from serving.errors import (
+    ErasedError,
     IncompleteErasureError,
     StaleChangeSetError,
     StoreError,
     VerificationError,
 )
 from serving.store import (
+    Control,
     Digest,
     Entry,
+    Read,
     ScannedEntry,
     ViewMeta,
     digest_of,
+    erased_hash,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -42,14 +46,14 @@ if TYPE_CHECKING:
 # 3.51.3 fixes a WAL reset that could lose committed pages under concurrent checkpoints
 MINIMUM_SQLITE = (3, 51, 3)
 APPLICATION_ID = 0x6174756E  # "atun": tells our file from another application's
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 BUSY_TIMEOUT_MS = 10_000
 LOG_BYTES_KEPT = 64 * 1024 * 1024
 BLOCK_ROWS = 10_000
 
 # payload last: long values overflow to pages of their own, so that reading the ledger skips them
 _SCHEMA = """
-create table if not exists views (
+create table views (
     view text primary key,
     generation integer not null,
     row_count integer not null,
@@ -60,7 +64,7 @@ create table if not exists views (
     synced_at_us integer not null,
     max_age_hours real not null
 ) strict, without rowid;
-create table if not exists entries (
+create table entries (
     view text not null,
     key text not null,
     content_hash text not null,
@@ -70,7 +74,17 @@ create table if not exists entries (
     payload blob not null,
     primary key (view, key)
 ) strict, without rowid;
-create table if not exists pending_erasures (
+create table controls (
+    number integer primary key,
+    user_id text not null,
+    event_id text not null,
+    payload blob not null,
+    unique (user_id, event_id)
+) strict;
+create table erasures (
+    key_hash text primary key
+) strict, without rowid;
+create table pending_erasures (
     only_row integer primary key check (only_row = 1)
 ) strict;
 """
@@ -95,15 +109,34 @@ select
     generation, row_count, checksum, schema_version, as_of_us, run_id, synced_at_us, max_age_hours
 from views where view = ?
 """
-_UPSERT = """
-insert into entries (view, generation, schema_version, as_of_us, key, content_hash, payload)
-values (?, ?, ?, ?, ?, ?, ?)
-on conflict (view, key) do update set
-    content_hash = excluded.content_hash,
-    generation = excluded.generation,
-    schema_version = excluded.schema_version,
-    as_of_us = excluded.as_of_us,
-    payload = excluded.payload
+_READ_MANY = """
+select
+    wanted.value,
+    entries.payload,
+    entries.content_hash,
+    entries.generation,
+    entries.schema_version,
+    entries.as_of_us,
+    controls.payload
+from json_each(?) as wanted
+left join entries on entries.view = ? and entries.key = wanted.value
+left join controls on controls.user_id = wanted.value
+order by wanted.key, controls.number
+"""
+# parameters: key, content_hash, payload; what all rows of a change set share is written in
+_INSERT = """
+insert {or_ignore} into entries
+(view, key, content_hash, generation, schema_version, as_of_us, payload)
+values ({view}, ?1, ?2, {generation}, {schema_version}, {as_of_us}, ?3)
+"""
+_UPDATE = """
+update entries set
+    content_hash = ?2,
+    generation = {generation},
+    schema_version = {schema_version},
+    as_of_us = {as_of_us},
+    payload = ?3
+where view = {view} and key = ?1
 """
 
 
@@ -172,6 +205,35 @@ class SqliteStore:
         except apsw.Error as error:
             raise self._explained("read", error) from error
 
+    def read(self, view: str, key: str) -> Read:
+        return self.read_many(view, [key]).get(key) or Read(None, (), is_erased=False)
+
+    def read_many(self, view: str, keys: Sequence[str]) -> dict[str, Read]:
+        # one transaction is one snapshot of values, controls and erasures
+        found: dict[str, Read] = {}
+        try:
+            with self._connection:
+                wanted = (orjson.dumps(list(keys)).decode(), view)
+                for key, payload, *origin, control in self._connection.execute(_READ_MANY, wanted):
+                    if payload is None and control is None:
+                        if self._is_erased(key):
+                            found[key] = Read(None, (), is_erased=True)
+                        continue
+                    before = found.get(key)
+                    if before is not None:
+                        found[key] = before._replace(controls=(*before.controls, control))
+                        continue
+                    entry = None
+                    if payload is not None:
+                        content_hash, generation, schema_version, as_of_us = origin
+                        as_of = from_microseconds(as_of_us)
+                        entry = Entry(payload, content_hash, generation, schema_version, as_of)
+                    waiting = () if control is None else (control,)
+                    found[key] = Read(entry, waiting, is_erased=False)
+        except apsw.Error as error:
+            raise self._explained("read", error) from error
+        return found
+
     def views(self) -> list[str]:
         try:
             return [row[0] for row in self._connection.execute("select view from views order by 1")]
@@ -206,6 +268,10 @@ class SqliteStore:
         for block in self._blocks(query, view):
             yield [ScannedEntry(*row) for row in block]
 
+    def is_as_left(self, view: str) -> bool:
+        # values and meta change in one transaction of one file
+        return self.meta(view) is not None
+
     def digest(self, view: str) -> Digest:
         return digest_of(self.ledger(view))
 
@@ -214,22 +280,15 @@ class SqliteStore:
         with self._transaction("apply a change set to"):
             before = self.meta(view)
             generation = 0 if before is None else before.generation
-            if generation != change_set.base_generation:
-                raise StaleChangeSetError(
-                    f"{self.url}: {view} is at generation {generation}, the changes were computed "
-                    f"against {change_set.base_generation}: another sync or an erasure came "
-                    "between; nothing was written, run the sync again"
-                )
+            self._require_current(change_set, generation)
             if not change_set.is_settled:
                 generation += 1
-                self._write_entries(change_set, generation)
-                actual = self.digest(view)
-                if actual != change_set.expected:
+                rows = self._write_entries(change_set, generation)
+                if rows != change_set.expected.rows:
                     raise VerificationError(
-                        f"{self.url}: {view} would hold {actual.rows} rows with checksum "
-                        f"{actual.checksum}, the warehouse has {change_set.expected.rows} with "
-                        f"{change_set.expected.checksum}; nothing was written. Run the sync again; "
-                        "if it repeats, delete the cache file: the next sync fills it in full"
+                        f"{self.url}: {view} would hold {rows} rows, the warehouse has "
+                        f"{change_set.expected.rows}; nothing was written. Run `attune sync "
+                        "--recheck`, which reads the cache instead of trusting what was noted"
                     )
             after = ViewMeta(
                 view=view,
@@ -247,23 +306,46 @@ class SqliteStore:
             self._clean_files()
         return after
 
-    def erase(self, view: str, keys: Sequence[str]) -> int:
+    def add_control(self, control: Control) -> None:
+        with self._transaction("write a control to"):
+            if self._is_erased(control.user_id):
+                raise ErasedError(f"{self.url}: the user was erased, nothing is kept of them")
+            self._connection.execute(
+                "insert or ignore into controls (user_id, event_id, payload) values (?, ?, ?)",
+                control,
+            )
+
+    def controls(self) -> Iterator[list[Control]]:
+        query = "select user_id, event_id, payload from controls order by number"
+        for block in self._blocks(query):
+            yield [Control(*row) for row in block]
+
+    def settle(self, controls: Iterable[tuple[str, str]]) -> None:
+        with self._transaction("settle controls in"):
+            self._connection.executemany(
+                "delete from controls where user_id = ? and event_id = ?", controls
+            )
+
+    def erasures(self) -> frozenset[str]:
+        try:
+            rows = self._connection.execute("select key_hash from erasures")
+            return frozenset(key_hash for (key_hash,) in rows)
+        except apsw.Error as error:
+            raise self._explained("read", error) from error
+
+    def erase(self, keys: Sequence[str], *, clean: bool = True) -> int:
         with self._transaction("erase from"):
             # a process that dies before the files are clean leaves this mark for the next writer
             self._connection.execute("insert or ignore into pending_erasures values (1)")
-            before = self._connection.total_changes()
             self._connection.executemany(
-                "delete from entries where view = ? and key = ?", ((view, key) for key in keys)
+                "insert or ignore into erasures values (?)", ((erased_hash(key),) for key in keys)
             )
-            removed = self._connection.total_changes() - before
-            if removed:
-                rows, checksum = self.digest(view)
-                self._connection.execute(
-                    "update views set generation = generation + 1, row_count = ?, checksum = ? "
-                    "where view = ?",
-                    (rows, checksum, view),
-                )
-        self._clean_files()
+            self._connection.executemany(
+                "delete from controls where user_id = ?", ((key,) for key in keys)
+            )
+            removed = sum(self._erase_from(view, keys) for view in self.views())
+        if clean:
+            self._clean_files()
         return removed
 
     def close(self) -> None:
@@ -319,34 +401,77 @@ class SqliteStore:
                 "this one if it is an old cache: the next sync fills it in full"
             )
 
-    def _blocks(self, query: str, view: str) -> Iterator[list[Any]]:
+    def _blocks(self, query: str, *parameters: str) -> Iterator[list[Any]]:
         try:
-            cursor = self._connection.execute(query, (view,))
-            block: list[Any] = []
-            for row in cursor:
-                block.append(row)
-                if len(block) == BLOCK_ROWS:
-                    yield block
-                    block = []
-            if block:
+            cursor = self._connection.execute(query, parameters)
+            while block := list(islice(cursor, BLOCK_ROWS)):
                 yield block
         except apsw.Error as error:
             raise self._explained("read", error) from error
 
-    def _write_entries(self, change_set: ChangeSet, generation: int) -> None:
-        view = change_set.view
-        for keys in change_set.removals:
-            self._connection.executemany(
-                "delete from entries where view = ? and key = ?", ((view, key) for key in keys)
+    def _is_erased(self, key: str) -> bool:
+        query = "select count(*) from erasures where key_hash = ?"
+        return bool(self._connection.execute(query, (erased_hash(key),)).get)
+
+    def _require_current(self, change_set: ChangeSet, generation: int) -> None:
+        """Refuse changes that do not know of a later sync or erasure."""
+        erasures = self._connection.execute("select count(*) from erasures").get
+        known = (change_set.base_generation, change_set.base_erasures)
+        if (generation, erasures) != known:
+            raise StaleChangeSetError(
+                f"{self.url}: {change_set.view} is at generation {generation} with {erasures} "
+                f"erasures, the changes were computed against {known[0]} and {known[1]}: another "
+                "sync or an erasure came between; nothing was written, run the sync again"
             )
-        origin = (
-            view,
-            generation,
-            change_set.schema_version,
-            to_microseconds(change_set.as_of),
+
+    def _erase_from(self, view: str, keys: Sequence[str]) -> int:
+        """Delete keys of a view and bring its meta to what is left; return how many were there."""
+        rows: list[tuple[str, str]] = self._connection.execute(
+            "select entries.key, entries.content_hash from json_each(?) as wanted "
+            "inner join entries on entries.view = ? and entries.key = wanted.value",
+            (orjson.dumps(list(keys)).decode(), view),
+        ).fetchall()
+        before = self.meta(view)
+        if not rows or before is None:
+            return 0
+        self._connection.executemany(
+            "delete from entries where view = ? and key = ?", ((view, key) for key, _ in rows)
         )
-        for block in change_set.upserts:
-            self._connection.executemany(_UPSERT, ((*origin, *upsert) for upsert in block))
+        left = before.digest.without(digest_of([rows]))
+        self._connection.execute(
+            "update views set row_count = ?, checksum = ? where view = ?", (*left, view)
+        )
+        return len(rows)
+
+    def _write_entries(self, change_set: ChangeSet, generation: int) -> int:
+        """Write the changes and return how many rows the view holds then."""
+        view = change_set.view
+        shared = {
+            "view": apsw.format_sql_value(view),
+            "generation": generation,
+            "schema_version": apsw.format_sql_value(change_set.schema_version),
+            "as_of_us": to_microseconds(change_set.as_of),
+        }
+        if change_set.is_refill:
+            self._connection.execute("delete from entries where view = ?", (view,))
+            insert = _INSERT.format(or_ignore="", **shared)
+            return sum(self._write_many(insert, block) for block in change_set.everything.blocks())
+        rows = change_set.base.rows
+        delete = f"delete from entries where view = {shared['view']} and key = ?"
+        for keys in change_set.removals:
+            rows -= self._write_many(delete, ((key,) for key in keys))
+        update = _UPDATE.format(**shared)
+        insert = _INSERT.format(or_ignore="or ignore", **shared)
+        for block in change_set.upserts.blocks():
+            self._write_many(update, block)
+            rows += self._write_many(insert, block)
+        return rows
+
+    def _write_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> int:
+        """Execute a statement for each row and return how many rows it changed."""
+        before: int = self._connection.total_changes()
+        self._connection.executemany(statement, rows)
+        return int(self._connection.total_changes()) - before
 
     def _write_meta(self, meta: ViewMeta) -> None:
         self._connection.execute(

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-SUPPORTED_URLS = "sqlite:///PATH"
+SUPPORTED_URLS = "sqlite:///PATH, redis://HOST:PORT/DB, rediss://... or unix:///SOCKET"
+REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
 class Entry(NamedTuple):
@@ -36,12 +37,28 @@ class Entry(NamedTuple):
     as_of: datetime
 
 
-class Upsert(NamedTuple):
-    """One value to write: key and hash as the warehouse computed them."""
+class Control(NamedTuple):
+    """A user's word that no build holds yet: served over what is stored until one does.
 
-    key: str
-    content_hash: str
+    user_id is the key of the user's values, event_id the id of its event in the inbox, payload
+    what was said, as JSON.
+    """
+
+    user_id: str
+    event_id: str
     payload: bytes
+
+
+class Read(NamedTuple):
+    """All that is known under one key, at one moment.
+
+    entry is None where nothing is stored; controls are payloads of `Control`, oldest first;
+    is_erased says that the key was erased for good.
+    """
+
+    entry: Entry | None
+    controls: tuple[bytes, ...]
+    is_erased: bool
 
 
 class ScannedEntry(NamedTuple):
@@ -57,6 +74,20 @@ class Digest(NamedTuple):
 
     rows: int
     checksum: str
+
+    def without(self, part: Digest) -> Digest:
+        """Return the digest of what is left when `part` is taken away."""
+        return Digest(self.rows - part.rows, self._combined(part))
+
+    def with_more(self, more: Digest) -> Digest:
+        """Return the digest of these pairs and others, none of which is here yet."""
+        return Digest(self.rows + more.rows, self._combined(more))
+
+    def _combined(self, other: Digest) -> str:
+        return checksum_text(int(self.checksum, 16) ^ int(other.checksum, 16))
+
+
+NOTHING = Digest(0, "0" * 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +108,29 @@ class ViewMeta:
     synced_at: datetime
     max_age_hours: float
 
+    @property
+    def digest(self) -> Digest:
+        """Rows and checksum together."""
+        return Digest(self.rows, self.checksum)
+
+
+class Rows(Protocol):
+    """Values of a hot mart that wait in the warehouse; each call reads them anew, in blocks."""
+
+    def blocks(self) -> Iterator[Sequence[tuple[str, str, bytes]]]:
+        """Yield blocks of (key, content_hash, payload)."""
+        ...
+
+    def encoded(self, expression: str, block_rows: int) -> Iterator[tuple[int, bytes]]:
+        """Yield blocks as their number of rows and their text, encoded by the warehouse.
+
+        Args:
+            expression: SQL over the columns key, content_hash and payload, all text: the text of
+                one row. The rows of a block are concatenated.
+            block_rows: Rows of a block; the last ones may be shorter.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
@@ -86,18 +140,26 @@ class ChangeSet:
         view: The hot mart's name.
         base_generation: Generation the changes were computed against (0: view never seen). The
             store refuses another one, so that a stalled older sync cannot overwrite a newer.
+        base_erasures: Number of erased keys that the changes know of; the store refuses another.
+        base: What the view holds now, as the changes were computed.
         expected: What the view must hold once applied, as the warehouse counts it.
         removals: Blocks of keys; read to their end before the first block of upserts.
-        upserts: Blocks of values; only one block is held in memory at a time.
+        upserts: Values that are new or changed; one block at a time is held in memory.
+        everything: All values of the view, for a store that fills a view anew.
         is_settled: True when removals and upserts are known to be empty: the generation stays.
+        is_refill: True where what is stored is of no use, whatever the changes say.
     """
 
     view: str
     base_generation: int
+    base_erasures: int
+    base: Digest
     expected: Digest
     removals: Iterable[Sequence[str]]
-    upserts: Iterable[Sequence[Upsert]]
+    upserts: Rows
+    everything: Rows
     is_settled: bool
+    is_refill: bool
     schema_version: str
     as_of: datetime
     run_id: str
@@ -118,7 +180,18 @@ class Store(Protocol):
         ...
 
     def get_many(self, view: str, keys: Sequence[str]) -> dict[str, Entry]:
-        """Return those of the keys that exist, all of one generation of the view."""
+        """Return those of the keys that exist; each value is whole, old or new.
+
+        SQLite gives all of one generation of the view; in Redis a sync may come between two keys.
+        """
+        ...
+
+    def read(self, view: str, key: str) -> Read:
+        """Return one value with the controls that wait for its key, as of one moment."""
+        ...
+
+    def read_many(self, view: str, keys: Sequence[str]) -> dict[str, Read]:
+        """Return those of the keys that have a value or a control, or were erased."""
         ...
 
     def views(self) -> list[str]:
@@ -137,6 +210,13 @@ class Store(Protocol):
         """Yield every value of a view in blocks, for a full comparison."""
         ...
 
+    def is_as_left(self, view: str) -> bool:
+        """Whether the view is, as far as can be told without reading it, as the last sync left it.
+
+        False after a restart, an eviction or a sync that died: what is stored must be read.
+        """
+        ...
+
     def digest(self, view: str) -> Digest:
         """Count and digest the rows that are really there (not what the meta says)."""
         ...
@@ -151,16 +231,43 @@ class Store(Protocol):
         """
         ...
 
-    def erase(self, view: str, keys: Sequence[str]) -> int:
-        """Remove values and every trace of them from the store's files.
-
-        Safe to repeat: keys that are already gone still have their traces cleaned.
-
-        Returns:
-            How many of the keys were still there.
+    def add_control(self, control: Control) -> None:
+        """Serve a user's word from now on; the same event_id again changes nothing.
 
         Raises:
-            IncompleteErasureError: removed, but a reader kept the files from being cleaned.
+            ErasedError: the user was erased.
+            StoreError: it could not be written.
+        """
+        ...
+
+    def controls(self) -> Iterator[list[Control]]:
+        """Yield the controls that no build holds yet, in blocks; those of a user oldest first."""
+        ...
+
+    def settle(self, controls: Iterable[tuple[str, str]]) -> None:
+        """Forget controls, given as (user_id, event_id), that what is stored now agrees with."""
+        ...
+
+    def erasures(self) -> frozenset[str]:
+        """Return the SHA-256 (hex) of every key that was erased: none may be stored again."""
+        ...
+
+    def erase(self, keys: Sequence[str], *, clean: bool = True) -> int:
+        """Remove users from every view, with their controls and every trace in the store's files.
+
+        The keys stay erased: no later sync or control brings them back. Safe to repeat: keys that
+        are already gone still have their traces cleaned.
+
+        Args:
+            keys: The users' keys.
+            clean: Clean the files now, which reads and writes them whole; False leaves that to
+                the next sync.
+
+        Returns:
+            How many values were still there.
+
+        Raises:
+            IncompleteErasureError: removed and no longer served, but the files are not clean yet.
         """
         ...
 
@@ -200,20 +307,30 @@ def checksum_text(folded: int) -> str:
     return f"{folded:032x}"
 
 
+def erased_hash(key: str) -> str:
+    """Return what is remembered of an erased key: its SHA-256, 64 hex digits."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
 def open_store(url: str, *, read_only: bool = False) -> Store:
     """Open the store that a URL names.
 
     Args:
-        url: `sqlite:///relative/path` or `sqlite:////absolute/path`.
-        read_only: For readers: never creates a file, and cannot change one.
+        url: `sqlite:///relative/path` or `sqlite:////absolute/path`; `redis://`, `rediss://` (TLS)
+            or `unix://` with user, password and database as redis-py reads them, and `prefix=`
+            for the names of the keys (default attune).
+        read_only: For readers: never creates a file, and cannot change one; gives up sooner on a
+            slow server.
 
     Raises:
         StoreUrlError: unknown scheme, or no path.
         StoreError: the store cannot be opened (for readers: there is none yet).
     """
-    from serving.sqlite_store import SqliteStore
-
     scheme, separator, rest = url.partition("://")
+    if separator and scheme in REDIS_SCHEMES:
+        from serving.redis_store import RedisStore
+
+        return RedisStore(url, read_only=read_only)
     if not separator or scheme != "sqlite":
         raise StoreUrlError(
             f"no store for the cache URL {redacted(url)!r}: supported is {SUPPORTED_URLS}; "
@@ -224,6 +341,8 @@ def open_store(url: str, *, read_only: bool = False) -> Store:
             f"the cache URL {url!r} names no file: write sqlite:///PATH (three slashes; a fourth "
             "starts an absolute path)"
         )
+    from serving.sqlite_store import SqliteStore
+
     return SqliteStore(Path(rest[1:]), read_only=read_only)
 
 

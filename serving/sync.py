@@ -1,24 +1,44 @@
 """Bring the serving store to the state of the warehouse's hot marts, moving only what changed.
 
-The warehouse does the comparing: the store's ledger of (key, content_hash) is read into it as an
-Arrow stream and anti-joined both ways against each hot mart. Change is judged by content, never
-by event time: a rebuild that gives the same values moves nothing.
+The warehouse does the comparing: a ledger of (key, content_hash) of what was synced is joined both
+ways with each hot mart. Change is judged by content, never by event time: a rebuild that gives the
+same values moves nothing. The order is cache, meta, ledger: whatever a crash leaves, the next sync
+repeats what may be repeated.
 """
 
 from __future__ import annotations
 
 import time
-from contextlib import closing, contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from hashlib import md5
+from typing import TYPE_CHECKING, Any
 
-import duckdb
-import pyarrow as pa
-
+from serving import ledger as ledgers
 from serving.clock import naive_utc, utc_now
-from serving.errors import HotMartError, RemovalRefusedError, VerificationError
-from serving.hot_marts import HotMart, hot_marts, quoted
-from serving.store import ChangeSet, Digest, Upsert, checksum_text
+from serving.errors import (
+    RemovalRefusedError,
+    StaleChangeSetError,
+    VerificationError,
+)
+from serving.hot_marts import HotMart, hot_marts
+from serving.store import NOTHING, ChangeSet, Digest
+from serving.warehouse import (
+    LEDGER_SCHEMA,
+    MartRows,
+    batches,
+    check_columns,
+    check_rows,
+    digest,
+    hot_query,
+    load_arrow,
+    load_erased,
+    not_erased,
+    row,
+    snapshot,
+    stream,
+    transaction,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,15 +49,9 @@ if TYPE_CHECKING:
 
     from serving.store import Store, ViewMeta
 
-BLOCK_ROWS = 10_000
-LISTED_DIFFERENCES = 1_000
-
-_LEDGER_SCHEMA = pa.schema([("key", pa.string()), ("content_hash", pa.string())])
-_SCAN_SCHEMA = pa.schema(
-    [("key", pa.string()), ("content_hash", pa.string()), ("payload", pa.binary())]
-)
-# XOR of 128-bit hashes: the same as serving.store.digest_of
-_DIGEST_COLUMNS = "count(*), coalesce(bit_xor(md5_number(key || chr(31) || content_hash)), 0)"
+# another sync or an erasure may come between; each attempt compares anew
+ATTEMPTS = 3
+SAMPLED_KEYS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,49 +76,22 @@ class ViewSync:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What a sync did; as_of is naive UTC."""
+    """What a sync did; as_of is naive UTC.
+
+    settled counts user controls that the marts now agree with, waiting those that no build holds
+    yet: they stay in force over what was synced.
+    """
 
     run_id: str
     as_of: datetime
     views: tuple[ViewSync, ...]
+    settled: int
+    waiting: int
 
     @property
     def moved(self) -> int:
         """Values written plus keys removed, over all views."""
         return sum(view.moved for view in self.views)
-
-
-DifferenceKind = Literal["missing", "unexpected", "payload", "content_hash", "mart_hash", "meta"]
-
-
-class Difference(NamedTuple):
-    """One disagreement between warehouse and store.
-
-    Kinds: missing (only the warehouse has the key), unexpected (only the store has it), payload
-    or content_hash (both have it, the bytes or hashes differ), mart_hash (the mart's content_hash
-    is not the MD5 of its payload, so a sync could miss a change), meta (the view's meta does not
-    describe its rows; key is empty).
-    """
-
-    view: str
-    key: str
-    kind: DifferenceKind
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyReport:
-    """Result of comparing everything; at most the first 1,000 differences of a view are listed."""
-
-    views: tuple[str, ...]
-    rows: int
-    difference_count: int
-    differences: tuple[Difference, ...]
-
-    @property
-    def ok(self) -> bool:
-        """True when nothing differs."""
-        return self.difference_count == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,30 +101,30 @@ class _Plan:
     view: str
     mart: HotMart | None
     meta: ViewMeta | None
-    hot_table: str
-    ledger_table: str
+    changes: str
+    base: Digest
     hot: Digest
-    ledger: Digest
+    erasures: int
     added: int
     changed: int
     removed: int
 
     @property
-    def base_generation(self) -> int:
-        return 0 if self.meta is None else self.meta.generation
+    def is_refill(self) -> bool:
+        return self.meta is None
 
     @property
     def is_settled(self) -> bool:
         """Nothing to move, and the meta says what is there."""
         return (
             self.meta is not None
-            and (self.meta.rows, self.meta.checksum) == self.hot
+            and self.meta.digest == self.hot
             and self.added + self.changed + self.removed == 0
         )
 
     @property
     def removed_share(self) -> float:
-        return self.removed / self.ledger.rows if self.ledger.rows else 0.0
+        return self.removed / self.base.rows if self.base.rows else 0.0
 
 
 def sync(
@@ -147,14 +134,16 @@ def sync(
     *,
     as_of: datetime,
     run_id: str,
+    ledger: Path | None = None,
+    recheck: bool = False,
     max_removed_share: float = 0.5,
     allow_removal: bool = False,
 ) -> SyncReport:
     """Sync every hot mart of the manifest.
 
     All views are compared, and refused if need be, before the first is written; then each view
-    changes in one transaction of its own. A view whose hot mart has left the manifest is emptied,
-    under the same limit on removals.
+    changes as a whole. A view whose hot mart has left the manifest is emptied, under the same
+    limit on removals. A sync that another one or an erasure overtakes compares again.
 
     Args:
         warehouse: Connection to the built warehouse; only read from.
@@ -162,13 +151,16 @@ def sync(
         manifest: dbt's manifest, or the path of its file.
         as_of: What the build was made as of; without a zone it is UTC.
         run_id: Names this run in the meta.
+        ledger: File that remembers what was synced into this store (`ledger_path`), made if
+            missing. None: the store itself is read, as it is where the file is outdated.
+        recheck: Read the store even where the ledger is up to date, and repair what differs.
         max_removed_share: Largest share of a view's keys, 0 to 1, that may be removed.
         allow_removal: Remove whatever the warehouse no longer has.
 
     Raises:
         HotMartError: a malformed declaration or mart.
         RemovalRefusedError: more would be removed than allowed; nothing was moved.
-        StaleChangeSetError: another sync came between; run again.
+        StaleChangeSetError: others came between, time and again; run again.
         VerificationError: the store does not hold what the warehouse has.
         StoreError: the store could not write.
     """
@@ -176,60 +168,33 @@ def sync(
         raise ValueError(f"max_removed_share is a share from 0 to 1, not {max_removed_share}")
     marts = hot_marts(manifest)
     as_of = naive_utc(as_of)
-    with _snapshot(warehouse) as connection:
-        plans = [
-            _plan(connection, store, mart.view, mart, number) for number, mart in enumerate(marts)
-        ]
-        plans += [
-            _plan(connection, store, view, None, len(marts) + number)
-            for number, view in enumerate(_retired(store, marts))
-        ]
-        if not allow_removal:
-            _refuse_removals(plans, max_removed_share)
-        views = [_apply(connection, store, plan, as_of=as_of, run_id=run_id) for plan in plans]
-    return SyncReport(run_id=run_id, as_of=as_of, views=tuple(views))
+
+    def attempt(connection: DuckDBPyConnection) -> SyncReport:
+        with transaction(connection):
+            planner = _Planner(connection, store, with_ledger=ledger is not None, recheck=recheck)
+            plans = planner.plans(marts)
+            if not allow_removal:
+                _refuse_removals(plans, max_removed_share)
+            views = [_apply(connection, store, plan, as_of=as_of, run_id=run_id) for plan in plans]
+            if ledger is not None:
+                for plan, view in zip(plans, views, strict=True):
+                    _write_ledger(connection, plan, view.generation)
+            settled, waiting = _settle(connection, store, marts)
+        return SyncReport(run_id, as_of, tuple(views), settled, waiting)
+
+    with (
+        snapshot(warehouse) as connection,
+        nullcontext() if ledger is None else ledgers.attached(connection, ledger),
+    ):
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return attempt(connection)
+            except StaleChangeSetError:
+                continue
+        return attempt(connection)
 
 
-def verify(
-    warehouse: DuckDBPyConnection, store: Store, manifest: Mapping[str, Any] | Path
-) -> VerifyReport:
-    """Compare every key and every payload byte of all hot marts with the store.
-
-    Raises:
-        HotMartError: a malformed declaration or mart.
-        StoreError: the store cannot be read.
-    """
-    marts = hot_marts(manifest)
-    rows = 0
-    count = 0
-    differences: list[Difference] = []
-    with _snapshot(warehouse) as connection:
-        for mart in marts:
-            _load_hot(connection, mart, "verify_hot")
-            _load_stored(connection, store, mart.view)
-            found, listed = _row_differences(connection, mart)
-            meta_differences = _meta_differences(connection, store.meta(mart.view), mart)
-            rows += _digest(connection, "verify_hot").rows
-            count += found + len(meta_differences)
-            differences += meta_differences + listed
-    retired = _retired(store, marts)
-    for view in retired:
-        unexpected = store.digest(view).rows
-        count += unexpected
-        keys = (key for block in store.ledger(view) for key, _ in block)
-        differences += [
-            Difference(view, key, "unexpected", "the view's hot mart has left the manifest")
-            for key, _ in zip(keys, range(LISTED_DIFFERENCES), strict=False)
-        ]
-    return VerifyReport(
-        views=tuple([mart.view for mart in marts] + retired),
-        rows=rows,
-        difference_count=count,
-        differences=tuple(differences),
-    )
-
-
-def _retired(store: Store, marts: Sequence[HotMart]) -> list[str]:
+def retired_views(store: Store, marts: Sequence[HotMart]) -> list[str]:
     """Views that still hold rows although no hot mart of the manifest feeds them."""
     served = {mart.view for mart in marts}
     return [
@@ -239,63 +204,143 @@ def _retired(store: Store, marts: Sequence[HotMart]) -> list[str]:
     ]
 
 
-@contextmanager
-def _snapshot(warehouse: DuckDBPyConnection) -> Iterator[DuckDBPyConnection]:
-    """Yield a connection of our own whose reads are all of one state and leave nothing behind."""
-    with closing(warehouse.cursor()) as connection:
-        connection.execute("begin transaction")
-        try:
-            yield connection
-        finally:
-            connection.execute("rollback")
+class _Planner:
+    """Compares marts with what was synced."""
 
+    def __init__(
+        self, connection: DuckDBPyConnection, store: Store, *, with_ledger: bool, recheck: bool
+    ) -> None:
+        self._connection = connection
+        self._store = store
+        self._with_ledger = with_ledger
+        self._recheck = recheck
 
-def _plan(
-    connection: DuckDBPyConnection, store: Store, view: str, mart: HotMart | None, number: int
-) -> _Plan:
-    hot_table, ledger_table = f"sync_hot_{number}", f"sync_ledger_{number}"
-    # the meta first: a sync that commits after this is caught by the generation
-    meta = store.meta(view)
-    _load_ledger(connection, store, view, ledger_table)
-    if mart is None:
-        connection.execute(f"create temp table {hot_table} (key varchar, content_hash varchar)")
-    else:
-        _load_hot(connection, mart, hot_table)
-    added, changed = _row(
-        connection,
-        f"""
-        select
-            count(*) filter (where ledger.key is null),
-            count(*) filter (where ledger.content_hash <> hot.content_hash)
-        from {hot_table} as hot
-        left join {ledger_table} as ledger on hot.key = ledger.key
-        """,
-    )
-    (removed,) = _row(
-        connection,
-        f"""
-        select count(*)
-        from {ledger_table} as ledger
-        anti join {hot_table} as hot on ledger.key = hot.key
-        """,
-    )
-    return _Plan(
-        view=view,
-        mart=mart,
-        meta=meta,
-        hot_table=hot_table,
-        ledger_table=ledger_table,
-        hot=_digest(connection, hot_table),
-        ledger=_digest(connection, ledger_table),
-        added=added,
-        changed=changed,
-        removed=removed,
-    )
+    def plans(self, marts: Sequence[HotMart]) -> list[_Plan]:
+        views: list[tuple[str, HotMart | None]] = [(mart.view, mart) for mart in marts]
+        views += [(view, None) for view in retired_views(self._store, marts)]
+        # before any meta and value: an erasure after this is caught by its number
+        erased = self._store.erasures()
+        load_erased(self._connection, erased)
+        return [
+            self._plan(view, mart, f"sync_changes_{number}", len(erased))
+            for number, (view, mart) in enumerate(views)
+        ]
+
+    def _plan(self, view: str, mart: HotMart | None, changes: str, erasures: int) -> _Plan:
+        connection = self._connection
+        # the meta first: a sync that commits after this is caught by the generation
+        meta = self._store.meta(view)
+        if mart is not None:
+            check_columns(connection, mart)
+        if meta is None and mart is not None:
+            check_rows(connection, mart)
+            hot = digest(connection, f"({hot_query(mart, erasures > 0)})")
+            return _Plan(view, mart, None, changes, NOTHING, hot, erasures, hot.rows, 0, 0)
+        base = self._load_base(view, meta, erasures)
+        self._load_changes(mart, changes)
+        out_of_mart = self._drop_erased(changes) if erasures else 0
+        added, changed, removed, repeated, out_folded, in_folded = row(
+            connection,
+            f"""
+            select
+                count(*) filter (old_hash is null),
+                count(*) filter (content_hash is not null and old_hash is not null),
+                count(*) filter (content_hash is null),
+                count(*) - count(distinct key),
+                coalesce(bit_xor(md5_number(key || chr(31) || old_hash)), 0),
+                coalesce(bit_xor(md5_number(key || chr(31) || content_hash)), 0)
+            from {changes}
+            """,
+        )
+        hot = Digest(
+            base.rows + added - removed, f"{int(base.checksum, 16) ^ out_folded ^ in_folded:032x}"
+        )
+        if mart is not None:
+            self._check_mart(mart, hot.rows + out_of_mart, repeated, changes)
+        return _Plan(view, mart, meta, changes, base, hot, erasures, added, changed, removed)
+
+    def _load_base(self, view: str, meta: ViewMeta | None, erasures: int) -> Digest:
+        """Say what the store holds: as view `sync_base`, and digested."""
+        connection = self._connection
+        noted = ledgers.synced_as(connection, view) if self._with_ledger else None
+        is_known = (
+            not self._recheck
+            and meta is not None
+            and noted is not None
+            and noted[0] == meta.generation
+            and self._store.is_as_left(view)
+        )
+        if not is_known:
+            load_arrow(
+                connection, batches(self._store.ledger(view), LEDGER_SCHEMA), "sync_base_read"
+            )
+            connection.execute(
+                "create or replace temp view sync_base as select * from sync_base_read"
+            )
+            return digest(connection, "sync_base")
+        # what was erased since has left the store, but not yet the ledger
+        since = f" where {not_erased('key')}" if noted is not None and noted[1] < erasures else ""
+        connection.execute(
+            f"create or replace temp view sync_base as select * from {ledgers.table(view)}{since}"
+        )
+        if since:
+            return digest(connection, "sync_base")
+        if meta is None:
+            raise AssertionError(f"{view}: a ledger is only trusted beside a meta")
+        return meta.digest
+
+    def _load_changes(self, mart: HotMart | None, changes: str) -> None:
+        hot = (
+            "select '' as key, '' as content_hash where false"
+            if mart is None
+            else f"select key, content_hash from ({hot_query(mart, erased=False)}) as mart"
+        )
+        self._connection.execute(
+            f"""
+            create or replace temp table {changes} as
+            select
+                coalesce(hot.key, base.key) as key,
+                hot.content_hash,
+                base.content_hash as old_hash
+            from ({hot}) as hot
+            full join sync_base as base on hot.key = base.key
+            where hot.content_hash is distinct from base.content_hash
+            """
+        )
+
+    def _drop_erased(self, changes: str) -> int:
+        """Leave out what the mart has of erased users; return how many rows it has of them."""
+        (dropped,) = row(
+            self._connection, f"select count(*) from {changes} where not {not_erased('key')}"
+        )
+        if dropped:
+            self._connection.execute(f"delete from {changes} where not {not_erased('key')}")
+        return int(dropped)
+
+    def _check_mart(self, mart: HotMart, rows: int, repeated: int, changes: str) -> None:
+        """Refuse a mart with incomplete or repeated rows, read whole only if something is off."""
+        total, complete = row(
+            self._connection,
+            f"select count(*), count(content_hash) filter ({mart.key_sql} is not null) "
+            f"from {mart.relation_name}",
+        )
+        (empty,) = row(
+            self._connection,
+            f"select count(*) from ({hot_query(mart, erased=False)}) as mart "
+            f"semi join {changes} as changes on mart.key = changes.key where payload is null",
+        )
+        if repeated or empty or not total == complete == rows:
+            check_rows(self._connection, mart)
+            raise VerificationError(
+                f"{self._store.url}: {mart.view} has {total} rows in the warehouse and {rows} by "
+                "what was noted of the cache; run `attune sync --recheck`, which reads the cache "
+                "instead of trusting what was noted"
+            )
 
 
 def _refuse_removals(plans: Sequence[_Plan], max_removed_share: float) -> None:
     refused = [
-        f"- {plan.view}: {plan.removed} of {plan.ledger.rows} keys ({plan.removed_share:.1%})"
+        f"- {plan.view}: {plan.removed} of {plan.base.rows} keys ({plan.removed_share:.1%})"
         for plan in plans
         if plan.removed_share > max_removed_share
     ]
@@ -311,34 +356,35 @@ def _apply(
     connection: DuckDBPyConnection, store: Store, plan: _Plan, *, as_of: datetime, run_id: str
 ) -> ViewSync:
     started = time.perf_counter()
-    if plan.mart is not None:
-        schema_version, max_age_hours = plan.mart.schema_version, plan.mart.max_age_hours
-    elif plan.meta is not None:
-        schema_version, max_age_hours = plan.meta.schema_version, plan.meta.max_age_hours
-    else:
+    declared = plan.mart or plan.meta
+    if declared is None:
         raise AssertionError(f"{plan.view} has neither a hot mart nor a meta")
-    store.apply(
+    nothing = "select '' as key, '' as content_hash, '' as payload where false"
+    everything = nothing if plan.mart is None else hot_query(plan.mart, plan.erasures > 0)
+    upserts = (
+        f"select hot.* from ({everything}) as hot semi join {plan.changes} as changes "
+        "on hot.key = changes.key"
+    )
+    meta = store.apply(
         ChangeSet(
             view=plan.view,
-            base_generation=plan.base_generation,
+            base_generation=0 if plan.meta is None else plan.meta.generation,
+            base_erasures=plan.erasures,
+            base=plan.base,
             expected=plan.hot,
             removals=_removals(connection, plan),
-            upserts=_upserts(connection, plan),
+            upserts=MartRows(connection, upserts if plan.added + plan.changed else nothing),
+            everything=MartRows(connection, everything),
             is_settled=plan.is_settled,
-            schema_version=schema_version,
+            is_refill=plan.is_refill,
+            schema_version=declared.schema_version,
             as_of=as_of,
             run_id=run_id,
             synced_at=utc_now(),
-            max_age_hours=max_age_hours,
+            max_age_hours=declared.max_age_hours,
         )
     )
-    meta = store.meta(plan.view)
-    if meta is None or (meta.run_id == run_id and (meta.rows, meta.checksum) != plan.hot):
-        raise VerificationError(
-            f"{store.url}: after the sync {plan.view} is described as {meta}, the warehouse has "
-            f"{plan.hot.rows} rows with checksum {plan.hot.checksum}; run `attune verify` to see "
-            "where they differ"
-        )
+    _check_sample(connection, store, plan, everything)
     return ViewSync(
         view=plan.view,
         added=plan.added,
@@ -354,164 +400,82 @@ def _apply(
 
 def _removals(connection: DuckDBPyConnection, plan: _Plan) -> Iterator[list[str]]:
     if plan.removed:
-        query = f"""
-            select ledger.key
-            from {plan.ledger_table} as ledger
-            anti join {plan.hot_table} as hot on ledger.key = hot.key
-        """
-        for block in _stream(connection, query):
+        query = f"select key from {plan.changes} where content_hash is null"
+        for block in stream(connection, query):
             yield [key for (key,) in block]
 
 
-def _upserts(connection: DuckDBPyConnection, plan: _Plan) -> Iterator[list[Upsert]]:
-    if plan.mart is not None and plan.added + plan.changed:
-        # the bytes leave the warehouse as they will be served: no decoding on this side
-        query = f"""
-            select hot.key, hot.content_hash, encode(hot.payload)
-            from ({_hot_query(plan.mart)}) as hot
-            anti join {plan.ledger_table} as ledger
-                on hot.key = ledger.key and hot.content_hash = ledger.content_hash
-        """
-        for block in _stream(connection, query):
-            yield [Upsert(*row) for row in block]
-
-
-def _stream(connection: DuckDBPyConnection, query: str) -> Iterator[list[tuple[Any, ...]]]:
-    result = connection.execute(query)
-    while block := result.fetchmany(BLOCK_ROWS):
-        yield block
-
-
-def _hot_query(mart: HotMart) -> str:
-    return (
-        f"select {mart.key_sql} as key, content_hash, {quoted(mart.payload)} as payload "
-        f"from {mart.relation_name}"
-    )
-
-
-def _load_hot(connection: DuckDBPyConnection, mart: HotMart, table: str) -> None:
-    """Load a mart's keys and hashes, and refuse one that cannot be served."""
-    _check_columns(connection, mart)
-    missing = " or ".join(
-        f"{quoted(column)} is null" for column in (*mart.key_columns, mart.payload, "content_hash")
-    )
-    (incomplete,) = _row(connection, f"select count(*) from {mart.relation_name} where {missing}")
-    connection.execute(
-        f"create or replace temp table {table} as "
-        f"select hot.key, hot.content_hash from ({_hot_query(mart)}) as hot"
-    )
-    (repeated,) = _row(connection, f"select count(*) - count(distinct key) from {table}")
-    if incomplete or repeated:
-        raise HotMartError(
-            f"{mart.relation_name} cannot be served: {incomplete} rows lack a key, payload or "
-            f"content_hash, {repeated} rows repeat a key; correct the model (its data tests "
-            "should have caught this) and build again"
-        )
-
-
-def _check_columns(connection: DuckDBPyConnection, mart: HotMart) -> None:
-    try:
-        described = connection.execute(f"describe {mart.relation_name}").fetchall()
-    except duckdb.Error as error:
-        raise HotMartError(
-            f"{mart.relation_name} is a hot mart of the manifest but cannot be read from this "
-            f"warehouse: run `dbt build` with the same target first ({error})"
-        ) from error
-    types = {row[0]: row[1] for row in described}
-    wrong = [
-        f"{column} ({types.get(column, 'missing')})"
-        for column in (*mart.key_columns, mart.payload, "content_hash")
-        if types.get(column) != "VARCHAR"
-    ]
-    if wrong:
-        raise HotMartError(
-            f"{mart.relation_name}: a hot mart's key columns, payload and content_hash are text; "
-            f"correct {', '.join(wrong)} in the model or in its config.meta.serving"
-        )
-
-
-def _load_ledger(connection: DuckDBPyConnection, store: Store, view: str, table: str) -> None:
-    batches = (
-        pa.record_batch(list(zip(*block, strict=True)), schema=_LEDGER_SCHEMA)
-        for block in store.ledger(view)
-    )
-    _load_arrow(connection, _LEDGER_SCHEMA, batches, table)
-
-
-def _load_stored(connection: DuckDBPyConnection, store: Store, view: str) -> None:
-    batches = (
-        pa.record_batch(list(zip(*block, strict=True)), schema=_SCAN_SCHEMA)
-        for block in store.scan(view)
-    )
-    _load_arrow(connection, _SCAN_SCHEMA, batches, "verify_stored")
-
-
-def _load_arrow(
-    connection: DuckDBPyConnection, schema: pa.Schema, batches: Iterator[pa.RecordBatch], table: str
+def _check_sample(
+    connection: DuckDBPyConnection, store: Store, plan: _Plan, everything: str
 ) -> None:
-    connection.register("arrow_stream", pa.RecordBatchReader.from_batches(schema, batches))
-    connection.execute(f"create or replace temp table {table} as select * from arrow_stream")
-    connection.unregister("arrow_stream")
-
-
-def _digest(connection: DuckDBPyConnection, table: str) -> Digest:
-    rows, folded = _row(connection, f"select {_DIGEST_COLUMNS} from {table}")
-    return Digest(rows, checksum_text(folded))
-
-
-def _row_differences(connection: DuckDBPyConnection, mart: HotMart) -> tuple[int, list[Difference]]:
-    connection.execute(
-        f"""
-        create or replace temp table verify_differences as
-        select
-            coalesce(hot.key, stored.key) as key,
-            case
-                when stored.key is null then 'missing'
-                when hot.key is null then 'unexpected'
-                when hot.content_hash <> md5(hot.payload) then 'mart_hash'
-                when stored.content_hash <> hot.content_hash then 'content_hash'
-                when stored.payload <> encode(hot.payload) then 'payload'
-            end as kind,
-            hot.content_hash as hot_hash,
-            stored.content_hash as stored_hash
-        from ({_hot_query(mart)}) as hot
-        full join verify_stored as stored on hot.key = stored.key
-        where kind is not null
-        """
+    """Read meta and some values back; an erasure in between explains a value that is gone."""
+    meta = store.meta(plan.view)
+    sample = dict(
+        connection.execute(
+            f"select key, content_hash from ({everything}) as hot using sample {SAMPLED_KEYS} rows"
+        ).fetchall()
     )
-    (count,) = _row(connection, "select count(*) from verify_differences")
-    listed = connection.execute(
-        "select key, kind, hot_hash, stored_hash from verify_differences "
-        f"order by key limit {LISTED_DIFFERENCES}"
-    ).fetchall()
-    return count, [
-        Difference(
-            mart.view,
-            key,
-            kind,
-            f"content_hash {hot_hash} in the warehouse, {stored_hash} in the store",
-        )
-        for key, kind, hot_hash, stored_hash in listed
+    entries = store.get_many(plan.view, list(sample))
+    wrong = [
+        key
+        for key, content_hash in sample.items()
+        if key not in entries
+        or not entries[key].content_hash
+        == content_hash
+        == md5(entries[key].payload, usedforsecurity=False).hexdigest()
     ]
+    if len(store.erasures()) != plan.erasures:
+        raise StaleChangeSetError(f"{store.url}: a user was erased during the sync; run it again")
+    if meta is None or wrong:
+        raise VerificationError(
+            f"{store.url}: after the sync {plan.view} is described as {meta} and {len(wrong)} of "
+            f"{len(sample)} values read back are not the warehouse's; run `attune verify` to see "
+            "where they differ and `attune sync --recheck` to repair"
+        )
 
 
-def _meta_differences(
-    connection: DuckDBPyConnection, meta: ViewMeta | None, mart: HotMart
-) -> list[Difference]:
-    if meta is None:
-        return [Difference(mart.view, "", "meta", "the view was never synced")]
-    actual = _digest(connection, "verify_stored")
-    if (meta.rows, meta.checksum) == actual:
-        return []
-    detail = (
-        f"{meta.rows} rows with checksum {meta.checksum} noted, "
-        f"{actual.rows} with {actual.checksum} stored"
+def _write_ledger(connection: DuckDBPyConnection, plan: _Plan, generation: int) -> None:
+    table = ledgers.table(plan.view)
+    noted = ledgers.synced_as(connection, plan.view)
+    if (
+        noted is not None
+        and plan.meta is not None
+        and noted == (plan.meta.generation, plan.erasures)
+    ):
+        if not plan.is_settled:
+            connection.execute(f"delete from {table} where key in (select key from {plan.changes})")
+            connection.execute(
+                f"insert into {table} select key, content_hash from {plan.changes} "
+                "where content_hash is not null"
+            )
+    elif plan.mart is None:
+        connection.execute(f"drop table if exists {table}")
+        return
+    else:
+        connection.execute(
+            f"create or replace table {table} as select key, content_hash "
+            f"from ({hot_query(plan.mart, plan.erasures > 0)}) as hot"
+        )
+    ledgers.note(connection, plan.view, generation, plan.erasures)
+
+
+def _settle(
+    connection: DuckDBPyConnection, store: Store, marts: Sequence[HotMart]
+) -> tuple[int, int]:
+    """Forget the controls that the warehouse holds; return how many, and how many still wait."""
+    waiting = [control[:2] for block in store.controls() for control in block]
+    relations = {mart.controls for mart in marts if mart.controls is not None}
+    if not waiting or not relations:
+        return 0, len(waiting)
+    connection.execute(
+        "create or replace temp table waiting_controls (user_id varchar, event_id varchar)"
     )
-    return [Difference(mart.view, "", "meta", detail)]
-
-
-def _row(connection: DuckDBPyConnection, query: str) -> tuple[Any, ...]:
-    row = connection.execute(query).fetchone()
-    if row is None:
-        raise AssertionError(f"an aggregate gives one row: {query}")
-    return row
+    connection.executemany("insert into waiting_controls values ($1, $2)", waiting)
+    held = " or ".join(
+        f"event_id in (select event_id from {relation})" for relation in sorted(relations)
+    )
+    settled = connection.execute(
+        f"select user_id, event_id from waiting_controls where {held}"
+    ).fetchall()
+    store.settle(settled)
+    return len(settled), len(waiting) - len(settled)

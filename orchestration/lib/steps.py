@@ -23,9 +23,11 @@ from orchestration.lib.report import open_warehouse
 from serving.publish import PublishReport
 from serving.publish import publish as publish_file
 from serving.store import open_store
-from serving.sync import SyncReport, VerifyReport
+from serving.ledger import ledger_path
+from serving.sync import SyncReport
 from serving.sync import sync as sync_views
-from serving.sync import verify as verify_views
+from serving.verify import VerifyReport
+from serving.verify import verify as verify_views
 from simulator import SimulationReport
 from simulator import simulate as simulate_days
 
@@ -265,8 +267,13 @@ def ingest_totals(report: IngestReport) -> dict[str, int]:
     }
 
 
-def sync(workspace: Workspace, *, allow_removal: bool = False) -> SyncReport:
+def sync(workspace: Workspace, *, allow_removal: bool = False, recheck: bool = False) -> SyncReport:
     """Bring the serving cache to what the hot marts hold.
+
+    Args:
+        workspace: Whose warehouse and cache.
+        allow_removal: Remove whatever the hot marts no longer hold.
+        recheck: Read the cache instead of trusting what was noted of it, and repair it.
 
     Raises:
         EmptyError: nothing was built or loaded yet.
@@ -282,6 +289,8 @@ def sync(workspace: Workspace, *, allow_removal: bool = False) -> SyncReport:
             workspace.manifest,
             as_of=build_as_of(connection, workspace),
             run_id=uuid.uuid4().hex,
+            ledger=ledger_path(workspace.home / "sync", workspace.cache_url),
+            recheck=recheck,
             allow_removal=allow_removal,
         )
 

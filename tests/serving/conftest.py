@@ -13,7 +13,8 @@ import duckdb
 import pytest
 
 from serving.store import open_store
-from serving.sync import SyncReport, VerifyReport, sync, verify
+from serving.sync import SyncReport, sync
+from serving.verify import VerifyReport, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,6 +53,7 @@ class Workspace:
         self.url = f"sqlite:///{self.cache_path}"
         self.manifest = manifest_of(node("hot_user_profiles", ["user_id"]))
         self.store: Store = open_store(self.url)
+        self.ledger = folder / "sync" / "ledger.duckdb"
         self.syncs = 0
 
     def build(self, contents: Mapping[str, str], *, view: str = "hot_user_profiles") -> None:
@@ -79,7 +81,7 @@ class Workspace:
                 self.manifest,
                 as_of=AS_OF + timedelta(hours=self.syncs),
                 run_id=f"run-{self.syncs}",
-                **options,
+                **{"ledger": self.ledger, **options},
             )
 
     def verify(self) -> VerifyReport:

@@ -1,0 +1,185 @@
+"""What the sync asks of the warehouse: hot marts as keys, hashes and values, compared in SQL."""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+
+from serving.errors import HotMartError
+from serving.hot_marts import quoted
+from serving.store import Digest, checksum_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from duckdb import DuckDBPyConnection
+
+    from serving.hot_marts import HotMart
+
+BLOCK_ROWS = 10_000
+
+LEDGER_SCHEMA = pa.schema([("key", pa.string()), ("content_hash", pa.string())])
+# XOR of 128-bit hashes: the same as serving.store.digest_of
+DIGEST_COLUMNS = "count(*), coalesce(bit_xor(md5_number(key || chr(31) || content_hash)), 0)"
+
+
+@contextmanager
+def snapshot(warehouse: DuckDBPyConnection) -> Iterator[DuckDBPyConnection]:
+    """Yield a connection of our own, whose reads within a transaction are all of one state."""
+    with closing(warehouse.cursor()) as connection:
+        yield connection
+
+
+@contextmanager
+def transaction(connection: DuckDBPyConnection) -> Iterator[None]:
+    """Read one state, and leave nothing behind if it fails."""
+    connection.execute("begin transaction")
+    try:
+        yield
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    connection.execute("commit")
+
+
+class MartRows:
+    """Values of a mart as `serving.store.Rows`: read in blocks, never the mart at once."""
+
+    def __init__(self, connection: DuckDBPyConnection, query: str) -> None:
+        """Take a query that gives key, content_hash and payload as text."""
+        self._connection = connection
+        self._query = query
+
+    def blocks(self) -> Iterator[list[tuple[str, str, bytes]]]:
+        # the bytes leave the warehouse as they will be served: no decoding on this side
+        yield from stream(
+            self._connection,
+            f"select rows.key, rows.content_hash, encode(rows.payload) from ({self._query}) as rows",
+        )
+
+    def encoded(self, expression: str, block_rows: int) -> Iterator[tuple[int, bytes]]:
+        blocks = stream(
+            self._connection,
+            f"""
+            select count(*), encode(string_agg({expression}, ''))
+            from (
+                select
+                    rows.*,
+                    (row_number() over () - 1) // {block_rows} as block
+                from ({self._query}) as rows
+            ) as numbered
+            group by block
+            """,
+        )
+        for block in blocks:
+            yield from block
+
+
+def hot_query(mart: HotMart, erased: bool) -> str:
+    """SQL for a mart's key, content_hash and payload, without the keys of `erased_keys` if any."""
+    query = (
+        f"select {mart.key_sql} as key, content_hash, {quoted(mart.payload)} as payload "
+        f"from {mart.relation_name}"
+    )
+    if erased:
+        query = f"select * from ({query}) as mart where {not_erased('key')}"
+    return query
+
+
+def not_erased(key: str) -> str:
+    """SQL for "this key was not erased", by the table `erased_keys`."""
+    return f"sha256({key}) not in (select key_hash from erased_keys)"
+
+
+def load_erased(connection: DuckDBPyConnection, erased: Iterable[str]) -> None:
+    """Make the temporary table `erased_keys`."""
+    hashes = pa.table({"key_hash": pa.array(sorted(erased), pa.string())})
+    load_arrow(connection, hashes, "erased_keys")
+
+
+def load_arrow(
+    connection: DuckDBPyConnection, source: pa.Table | pa.RecordBatchReader, table: str
+) -> None:
+    """Make a temporary table of Arrow data."""
+    connection.register("arrow_source", source)
+    connection.execute(f"create or replace temp table {table} as select * from arrow_source")
+    connection.unregister("arrow_source")
+
+
+def batches(blocks: Iterable[list[Any]], schema: pa.Schema) -> pa.RecordBatchReader:
+    """Turn blocks of tuples into an Arrow stream."""
+    return pa.RecordBatchReader.from_batches(
+        schema, (pa.record_batch(list(zip(*block, strict=True)), schema=schema) for block in blocks)
+    )
+
+
+def check_columns(connection: DuckDBPyConnection, mart: HotMart) -> None:
+    """Refuse a mart that is not there or whose columns are not text.
+
+    Raises:
+        HotMartError: says which column, and what to do.
+    """
+    try:
+        described = connection.execute(f"describe {mart.relation_name}").fetchall()
+    except duckdb.Error as error:
+        raise HotMartError(
+            f"{mart.relation_name} is a hot mart of the manifest but cannot be read from this "
+            f"warehouse: run `dbt build` with the same target first ({error})"
+        ) from error
+    types = {each[0]: each[1] for each in described}
+    wrong = [
+        f"{column} ({types.get(column, 'missing')})"
+        for column in (*mart.key_columns, mart.payload, "content_hash")
+        if types.get(column) != "VARCHAR"
+    ]
+    if wrong:
+        raise HotMartError(
+            f"{mart.relation_name}: a hot mart's key columns, payload and content_hash are text; "
+            f"correct {', '.join(wrong)} in the model or in its config.meta.serving"
+        )
+
+
+def check_rows(connection: DuckDBPyConnection, mart: HotMart) -> None:
+    """Refuse a mart with rows that cannot be served; reads the whole mart.
+
+    Raises:
+        HotMartError: rows lack a key, payload or hash, or repeat a key.
+    """
+    missing = " or ".join(
+        f"{quoted(column)} is null" for column in (*mart.key_columns, mart.payload, "content_hash")
+    )
+    incomplete, repeated = row(
+        connection,
+        f"select count(*) filter ({missing}), count({mart.key_sql}) - count(distinct {mart.key_sql}) "
+        f"from {mart.relation_name}",
+    )
+    if incomplete or repeated:
+        raise HotMartError(
+            f"{mart.relation_name} cannot be served: {incomplete} rows lack a key, payload or "
+            f"content_hash, {repeated} rows repeat a key; correct the model (its data tests "
+            "should have caught this) and build again"
+        )
+
+
+def digest(connection: DuckDBPyConnection, relation: str) -> Digest:
+    """Count and digest the key and content_hash of a table or a query in brackets."""
+    rows, folded = row(connection, f"select {DIGEST_COLUMNS} from {relation}")
+    return Digest(rows, checksum_text(folded))
+
+
+def stream(connection: DuckDBPyConnection, query: str) -> Iterator[list[Any]]:
+    """Run a query and yield its rows in blocks; one result of a connection is read at a time."""
+    result = connection.execute(query)
+    while block := result.fetchmany(BLOCK_ROWS):
+        yield block
+
+
+def row(connection: DuckDBPyConnection, query: str) -> tuple[Any, ...]:
+    """Return the one row of an aggregate."""
+    found = connection.execute(query).fetchone()
+    if found is None:
+        raise AssertionError(f"an aggregate gives one row: {query}")
+    return found
