@@ -1,7 +1,7 @@
 """Which units see which variant: the same answer everywhere, at any time, without any memory.
 
-A bucket is a number in [0, 1): the first 8 bytes, big-endian, of SHA-256 over `SALT \\x1f UNIT` in
-UTF-8, divided by 2**64. UNIT is a user's pseudonym under the oldest key of the ring (likewise of a
+A bucket is a number in [0, 1): the first 8 bytes, big-endian, of SHA-256 over salt, unit
+separator (0x1F) and unit in UTF-8, divided by 2**64. The unit is a user's pseudonym under the oldest key of the ring (likewise of a
 session or organization), so nobody moves when keys rotate. Salts keep the three questions apart:
 
 - held out?      `EXPERIMENT:holdout` below `holdout_share`;

@@ -38,7 +38,8 @@ def default_profile(declared: Declared) -> dict[str, Any]:
     """Return the profile of somebody of whom nothing is known."""
     return {
         "preferences": [
-            _default(dimension, declared, NOTHING_KNOWN) for dimension in sorted(declared.dimensions)
+            _default(dimension, declared, NOTHING_KNOWN)
+            for dimension in sorted(declared.dimensions)
         ],
         "segments": {},
         "consent": {

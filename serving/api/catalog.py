@@ -6,10 +6,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from serving.buckets import WHOLE, Experiment, Slot, layer_slots
-from serving.client import PROFILE_VIEW, Freshness, freshness_of
+from serving.client import (
+    DIMENSIONS_VIEW,
+    PROFILE_VIEW,
+    PURPOSES_VIEW,
+    Freshness,
+    freshness_of,
+    read_declared,
+    view_rows,
+)
 from serving.clock import naive_utc
 from serving.overlay import Declared
 
@@ -18,8 +24,6 @@ if TYPE_CHECKING:
 
     from serving.store import Store, ViewMeta
 
-DIMENSIONS_VIEW = "hot_preference_dimensions"
-PURPOSES_VIEW = "hot_consent_purposes"
 EXPERIMENTS_VIEW = "hot_experiments"
 DECISION_POINTS_VIEW = "hot_decision_points"
 POLICY_VIEW = "hot_policy_arms"
@@ -117,13 +121,13 @@ def read_catalog(store: Store, now: datetime, before: Catalog | None = None) -> 
             generations,
             freshness,
         )
-    rows = {view: _rows(store, view) for view in DECLARED_VIEWS}
+    rows = {
+        view: view_rows(store, view)
+        for view in (EXPERIMENTS_VIEW, DECISION_POINTS_VIEW, POLICY_VIEW)
+    }
     experiments = {each.name: each for each in map(_experiment, rows[EXPERIMENTS_VIEW])}
     return Catalog(
-        declared=Declared(
-            {row["dimension"]: row for row in rows[DIMENSIONS_VIEW]},
-            {row["purpose"]: row for row in rows[PURPOSES_VIEW]},
-        ),
+        declared=read_declared(store),
         experiments=experiments,
         slots=layer_slots(experiments.values()),
         decision_points=_decision_points(
@@ -141,10 +145,6 @@ def attribute_names(text: str | None) -> tuple[str, ...]:
 
 def _generation(meta: ViewMeta | None) -> int:
     return 0 if meta is None else meta.generation
-
-
-def _rows(store: Store, view: str) -> list[dict[str, Any]]:
-    return [orjson.loads(entry.payload) for block in store.scan(view) for entry in block]
 
 
 def _experiment(row: Mapping[str, Any]) -> Experiment:

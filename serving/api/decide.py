@@ -91,9 +91,7 @@ def context_of(point: DecisionPoint, attributes: Mapping[str, Any]) -> str:
     """Name the context as the warehouse will: each attribute's bin or value, in order."""
     if not point.context_attributes:
         return EVERYWHERE
-    return ",".join(
-        _binned(point, name, attributes.get(name)) for name in point.context_attributes
-    )
+    return ",".join(_binned(point, name, attributes.get(name)) for name in point.context_attributes)
 
 
 def context_attributes(point: DecisionPoint, context: str) -> dict[str, str]:

@@ -23,7 +23,9 @@ PREFERENCE_SET = "user.preference.set"
 PREFERENCE_CLEARED = "user.preference.cleared"
 CONSENT_CHANGED = "user.consent.changed"
 ERASURE_REQUESTED = "user.erasure.requested"
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-..(-|$)")
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-..(-|$)"
+)
 
 
 @dataclass(frozen=True, slots=True)

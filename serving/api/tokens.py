@@ -115,7 +115,8 @@ def list_tokens(file: Path) -> list[Token]:
         raise TokenError(f"{file} has mode {mode:04o}: others may read it; run chmod 600 {file}")
     try:
         return [
-            Token(**(fields | {"roles": tuple(fields["roles"])})) for fields in orjson.loads(content)
+            Token(**(fields | {"roles": tuple(fields["roles"])}))
+            for fields in orjson.loads(content)
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise TokenError(
@@ -182,7 +183,9 @@ def _changing(file: Path) -> Iterator[list[Token]]:
         partial.unlink(missing_ok=True)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
         with os.fdopen(descriptor, "wb") as opened:
-            opened.write(orjson.dumps([asdict(token) for token in tokens], option=orjson.OPT_INDENT_2))
+            opened.write(
+                orjson.dumps([asdict(token) for token in tokens], option=orjson.OPT_INDENT_2)
+            )
             opened.flush()
             os.fsync(opened.fileno())
         partial.replace(file)
