@@ -53,6 +53,10 @@ run: $(VENV)/.stamp-package ## simulate users, ingest, build, sync, publish, and
 ui: $(VENV)/.stamp-package ## Dagster's web UI on this workspace (PORT=3000)
 	@attune ui --port $(PORT)
 
+.PHONY: serve
+serve: $(VENV)/.stamp-package ## the read API on this workspace: profiles, decisions, controls (ARGS="--port 8040")
+	@attune serve $(ARGS)
+
 .PHONY: test
 test: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-reference ## every check; installs what the tests need
 	@mkdir -p $(TEST_DIR) && : > $(TIMES)

@@ -170,7 +170,8 @@ class Api:
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         try:
-            yield
+            async with self._ports.events:
+                yield
         finally:
             self._is_ending = True
             looking.cancel()

@@ -143,7 +143,7 @@ class Cache:
         with open_store(self._url) as store:
             store.add_control(control)
 
-    def _erase(self, keys: Sequence[str], clean: bool) -> None:  # noqa: FBT001
+    def _erase(self, keys: Sequence[str], clean: bool) -> None:
         with open_store(self._url) as store:
             store.erase(keys, clean=clean)
 

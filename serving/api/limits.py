@@ -54,9 +54,9 @@ class RateLimiter:
             )
         self._left[caller] = left - 1.0, now
         if len(self._left) > CALLERS_KEPT:
-            self._forget(now)
+            self._forget()
 
-    def _forget(self, now: float) -> None:
+    def _forget(self) -> None:
         """Forget the half that asked longest ago."""
         kept = sorted(self._left.items(), key=lambda item: item[1][1])[CALLERS_KEPT // 2 :]
         self._left = dict(kept)

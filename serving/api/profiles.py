@@ -88,7 +88,7 @@ class Profiles:
 
     def serve(self, read: Read) -> Served:
         """Serve what was read."""
-        if read.entry is None and not read.controls or read.is_erased:
+        if (read.entry is None and not read.controls) or read.is_erased:
             return self._served_default(UNKNOWN, NOTHING)
         if self._cache.is_stale:
             return self._served_default(STALE, read)

@@ -9,12 +9,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
+    from types import TracebackType
+    from typing import Self
 
 KIBIBYTE = 1 << 10
 
 
 class EventSink(Protocol):
-    """Where events go."""
+    """Where events go; entered when the server starts, left when it ends."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
 
     async def append(self, line: bytes) -> None:
         """Return when the line, one OTLP/JSON export request, is durable.
