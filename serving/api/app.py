@@ -195,6 +195,7 @@ class Api:
             self._tokens.refresh()
         except TokenError as error:
             log.error("the tokens read before still hold: %s", error)  # noqa: TRY400
+        self._metrics.looks.inc()
 
     async def _user_page(self, _: Request) -> Response:
         return Response(self._page, headers=page_headers(self._page), media_type="text/html")

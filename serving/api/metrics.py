@@ -36,6 +36,9 @@ class Metrics:
         self.cache_failures = Counter(
             "attune_cache_failures", "Reads that the cache failed", registry=self.registry
         )
+        self.looks = Counter(
+            "attune_looks", "Looks at declarations, freshness and tokens", registry=self.registry
+        )
         self.cache_up = Gauge(
             "attune_cache_up", "1 if the cache can be read", registry=self.registry
         )
