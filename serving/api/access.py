@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hmac
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from serving.api.errors import ApiError, unknown_user
+from serving.api.errors import ApiError, bad_request, unknown_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from serving.api.settings import ApiLimits
     from serving.api.tokens import Token, TokenBook
 
-MAX_ID_BYTES = 512
+ID_CHARACTERS = 256
+ID_PATTERN = r"^[^\u0000-\u001f\u007f]+$"
+# half a surrogate pair, which JSON can carry, is no text
+_OTHER = re.compile(r"[\u0000-\u001f\u007f\ud800-\udfff]")
 
 
 class Access:
@@ -77,14 +81,9 @@ def valid_id(text: str) -> str:
     Raises:
         ApiError: 400, empty, too long, or with what no identifier holds.
     """
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        size = 0
-    if not 0 < size <= MAX_ID_BYTES or any(letter < " " or letter == "\x7f" for letter in text):
-        raise ApiError(
-            HTTPStatus.BAD_REQUEST,
+    if not 0 < len(text) <= ID_CHARACTERS or _OTHER.search(text):
+        raise bad_request(
             "invalid_user_id",
-            f"a user id has 1 to {MAX_ID_BYTES} bytes of UTF-8 without control characters",
+            f"an id has 1 to {ID_CHARACTERS} characters, none of them a control character",
         )
     return text

@@ -72,6 +72,11 @@ class Api:
         self._page = resources.files("serving.api").joinpath("page.html").read_bytes()
         self._starlette = self._application()
 
+    @property
+    def routes(self) -> list[Route]:
+        """Every route there is."""
+        return [route for route in self._starlette.routes if isinstance(route, Route)]
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._starlette(scope, receive, send)

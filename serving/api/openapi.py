@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from serving.api.access import ID_CHARACTERS, ID_PATTERN
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -14,7 +16,12 @@ PROBLEM = "application/problem+json"
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
-ID: Schema = {"type": "string", "minLength": 1, "maxLength": 512}
+ID: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": ID_CHARACTERS,
+    "pattern": ID_PATTERN,
+}
 TIME: Schema = {"type": ["string", "null"]}
 NUMBER: Schema = {"type": ["number", "null"]}
 FLAG: Schema = {"type": "boolean"}
