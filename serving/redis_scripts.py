@@ -3,36 +3,55 @@
 Generations are compared as text: they are written with 16 hexadecimal digits.
 """
 
-# KEYS: values of one view. ARGV: generation, then a value per key.
-# Returns how many were newer and left alone, and how many were there before.
-PUT = """
+# Each of the two below is sent either with the meta as first key, where one server holds all keys:
+# then nothing is written by a run that another has taken over from; or, in a cluster, without.
+_GUARD = """
+local first = 1
+if ARGV[2] == 'guarded' then
+    first = 2
+    if redis.call('HGET', KEYS[1], 'fence') ~= tostring(tonumber(ARGV[1], 16)) then
+        return {#KEYS - 1, 0}
+    end
+end
 local newer, there = 0, 0
-for number, key in ipairs(KEYS) do
+local function is_older(key)
     local head = redis.call('GETRANGE', key, 0, 127)
     if string.sub(head, 1, 16) > ARGV[1] then
         newer = newer + 1
-    else
-        if head ~= '' and not string.find(head, '|-\\n', 1, true) then there = there + 1 end
-        redis.call('SET', key, ARGV[number + 1])
+        return false
     end
+    if head ~= '' and not string.find(head, '|-\\n', 1, true) then there = there + 1 end
+    return true
 end
-return {newer, there}
 """
 
-# KEYS: values of one view. ARGV: generation, tombstone, its life in ms. Returns as PUT.
-BURY = """
-local newer, there = 0, 0
-for _, key in ipairs(KEYS) do
-    local head = redis.call('GETRANGE', key, 0, 127)
-    if string.sub(head, 1, 16) > ARGV[1] then
-        newer = newer + 1
-    else
-        if head ~= '' and not string.find(head, '|-\\n', 1, true) then there = there + 1 end
-        redis.call('SET', key, ARGV[2], 'PX', ARGV[3])
+# KEYS: values of one view. ARGV: generation, 'guarded' or '', then a value per key.
+# Returns how many were newer and left alone, and how many were there before.
+PUT = (
+    _GUARD
+    + """
+for number = first, #KEYS do
+    if is_older(KEYS[number]) then
+        redis.call('SET', KEYS[number], ARGV[number - first + 3])
     end
 end
 return {newer, there}
 """
+)
+
+# KEYS: values of one view. ARGV: generation, 'guarded' or '', tombstone, its life in ms.
+# Returns as PUT.
+BURY = (
+    _GUARD
+    + """
+for number = first, #KEYS do
+    if is_older(KEYS[number]) then
+        redis.call('SET', KEYS[number], ARGV[3], 'PX', ARGV[4])
+    end
+end
+return {newer, there}
+"""
+)
 
 # KEYS: meta. ARGV: generation that must still be there, run, lease in ms.
 # Returns the new fencing token; {'stale', generation}; or {'busy', run}.
@@ -49,6 +68,18 @@ end
 local fence = redis.call('HINCRBY', meta, 'fence', 1)
 redis.call('HSET', meta, 'writing_run', ARGV[2], 'writing_until', now + ARGV[3], 'is_dirty', '1')
 return fence
+"""
+
+# KEYS: meta. Ends what a run that died may still be writing. Returns 1; or {'busy', run}.
+TAKE_OVER = """
+local meta = KEYS[1]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local run = redis.call('HGET', meta, 'writing_run')
+if run and tonumber(redis.call('HGET', meta, 'writing_until')) > now then return {'busy', run} end
+redis.call('HINCRBY', meta, 'fence', 1)
+redis.call('HDEL', meta, 'writing_run', 'writing_until')
+return 1
 """
 
 # KEYS: meta. ARGV: fencing token, lease in ms. Returns 1, or 0 if another has taken over.

@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 import redis
@@ -64,6 +64,8 @@ REPLIES_AWAITED = 16
 LEASE_MS = 60_000
 # longer than any stalled sync can live: a lease is lost long before
 TOMBSTONE_MS = 24 * 3600 * 1000
+# what a dead run has sent to a cluster is written within this time
+CLUSTER_SECONDS = 1.0
 # how long a reader may use the epoch it knows
 EPOCH_SECONDS = 1.0
 READER_TIMEOUT_SECONDS = 1.0
@@ -173,6 +175,18 @@ class RedisStore:
             and fields.get("servers") == servers
             and keys >= int(fields["rows"])
         )
+
+    def take_over(self, view: str) -> None:
+        self._require_writer()
+        with self._explained("take over"):
+            if "is_dirty" not in self._meta_fields(view):
+                return
+            answer = self._run(scripts.TAKE_OVER, [self._meta_name(view)], [])
+            if isinstance(answer, list):
+                raise self._busy(view, _text(answer[1]))
+            if self._is_cluster:
+                # there what the dead run has sent cannot be refused, only waited for
+                time.sleep(CLUSTER_SECONDS)
 
     def digest(self, view: str) -> Digest:
         return digest_of(self.ledger(view))
@@ -462,11 +476,14 @@ class RedisStore:
             what, who = (_text(each) for each in answer)
             if what == "stale":
                 return None
-            raise StoreError(
-                f"{self.url}: run {who} is writing {view}; wait for it to end (a run that died is "
-                f"taken over after {LEASE_MS // 1000} seconds) and sync again"
-            )
+            raise self._busy(view, who)
         return int(answer)
+
+    def _busy(self, view: str, run_id: str) -> StoreError:
+        return StoreError(
+            f"{self.url}: run {run_id} is writing {view}; wait for it to end (a run that died is "
+            f"taken over after {LEASE_MS // 1000} seconds) and sync again"
+        )
 
     def _write(self, change_set: ChangeSet, fields: dict[str, str]) -> ViewMeta:
         view = change_set.view
@@ -584,7 +601,7 @@ class RedisStore:
         for keys in change_set.removals:
             names = [self._value_name(view, epoch, key) for key in keys]
             later, there = self._run_on(
-                scripts.BURY, names, [], [generation], [tombstone, str(TOMBSTONE_MS)]
+                scripts.BURY, names, [], generation, [tombstone, str(TOMBSTONE_MS)], guard=view
             )
             newer, rows = newer + later, rows - there
             renew()
@@ -592,7 +609,7 @@ class RedisStore:
         for block in change_set.upserts.blocks():
             names = [self._value_name(view, epoch, key) for key, _, _ in block]
             values = [_value(header, content_hash, payload) for _, content_hash, payload in block]
-            later, there = self._run_on(scripts.PUT, names, values, [generation], [])
+            later, there = self._run_on(scripts.PUT, names, values, generation, [], guard=view)
             newer, rows = newer + later, rows + len(block) - later - there
             renew()
         if newer:
@@ -604,20 +621,27 @@ class RedisStore:
         script: str,
         names: Sequence[str],
         values: Sequence[bytes],
-        before: Sequence[str],
+        generation: str,
         after: Sequence[str],
+        *,
+        guard: str | None = None,
     ) -> tuple[int, int]:
         """Run a script on many values: at once where one server holds them, else one by one.
+
+        With the view to guard, one server also refuses a run that another has taken over from.
 
         Returns:
             How many values were newer and left alone, and how many were there before.
         """
         size = 1 if self._is_cluster else BLOCK_ROWS
-        pipeline = self._client.pipeline(transaction=False)
+        meta = [] if guard is None or self._is_cluster else [self._meta_name(guard)]
+        guarded = "guarded" if meta else ""
+        pipeline: Any = self._client.pipeline(transaction=False)
         for start in range(0, len(names), size):
-            some = names[start : start + size]
-            arguments: list[str | bytes] = [*before, *values[start : start + size], *after]
-            pipeline.eval(script, len(some), *some, *arguments)
+            some = [*meta, *names[start : start + size]]
+            arguments = [generation, guarded, *values[start : start + size], *after]
+            # pipelines of a cluster refuse eval(), not the command
+            pipeline.execute_command("EVAL", script, len(some), *some, *arguments)
         counts = cast("list[tuple[int, int]]", pipeline.execute())
         return sum(newer for newer, _ in counts), sum(there for _, there in counts)
 
@@ -677,9 +701,7 @@ class RedisStore:
                 continue
             tombstone = f"{ERASED_GENERATION}|{0:016x}||{TOMBSTONE_HASH}\n"
             names = [self._value_name(view, epoch, key) for key in keys]
-            self._run_on(
-                scripts.BURY, names, [], [ERASED_GENERATION], [tombstone, str(TOMBSTONE_MS)]
-            )
+            self._run_on(scripts.BURY, names, [], ERASED_GENERATION, [tombstone, str(TOMBSTONE_MS)])
             return removed + len(pairs)
 
     def _clean(self) -> None:
@@ -754,12 +776,12 @@ def _hint(error: redis.RedisError) -> str:
 
 def _without_prefix(url: str) -> tuple[str, str]:
     """Split a URL into the prefix of the names and what redis-py reads."""
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    address, _, query = url.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
     prefix = options.pop("prefix", PREFIX)
     if not prefix or "{" in prefix:
         raise StoreUrlError(f"the cache URL {redacted(url)!r} has no usable prefix: {prefix!r}")
-    return prefix, urlunsplit(parts._replace(query=urlencode(options)))
+    return prefix, f"{address}?{urlencode(options)}"
 
 
 def _text(value: bytes | str) -> str:

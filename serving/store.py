@@ -217,6 +217,14 @@ class Store(Protocol):
         """
         ...
 
+    def take_over(self, view: str) -> None:
+        """Stop what a sync that died may still be writing, so that the view can be read for good.
+
+        Raises:
+            StoreError: a sync that is alive writes the view.
+        """
+        ...
+
     def digest(self, view: str) -> Digest:
         """Count and digest the rows that are really there (not what the meta says)."""
         ...

@@ -105,6 +105,7 @@ class _Plan:
     base: Digest
     hot: Digest
     erasures: int
+    is_by_ledger: bool
     added: int
     changed: int
     removed: int
@@ -138,6 +139,7 @@ def sync(
     recheck: bool = False,
     max_removed_share: float = 0.5,
     allow_removal: bool = False,
+    attempts: int = ATTEMPTS,
 ) -> SyncReport:
     """Sync every hot mart of the manifest.
 
@@ -156,6 +158,7 @@ def sync(
         recheck: Read the store even where the ledger is up to date, and repair what differs.
         max_removed_share: Largest share of a view's keys, 0 to 1, that may be removed.
         allow_removal: Remove whatever the warehouse no longer has.
+        attempts: How often to compare when others come between, at least 1.
 
     Raises:
         HotMartError: a malformed declaration or mart.
@@ -186,7 +189,7 @@ def sync(
         snapshot(warehouse) as connection,
         nullcontext() if ledger is None else ledgers.attached(connection, ledger),
     ):
-        for _ in range(ATTEMPTS - 1):
+        for _ in range(attempts - 1):
             try:
                 return attempt(connection)
             except StaleChangeSetError:
@@ -228,6 +231,9 @@ class _Planner:
 
     def _plan(self, view: str, mart: HotMart | None, changes: str, erasures: int) -> _Plan:
         connection = self._connection
+        is_as_left = self._store.is_as_left(view)
+        if not is_as_left:
+            self._store.take_over(view)
         # the meta first: a sync that commits after this is caught by the generation
         meta = self._store.meta(view)
         if mart is not None:
@@ -235,8 +241,8 @@ class _Planner:
         if meta is None and mart is not None:
             check_rows(connection, mart)
             hot = digest(connection, f"({hot_query(mart, erasures > 0)})")
-            return _Plan(view, mart, None, changes, NOTHING, hot, erasures, hot.rows, 0, 0)
-        base = self._load_base(view, meta, erasures)
+            return _Plan(view, mart, None, changes, NOTHING, hot, erasures, False, hot.rows, 0, 0)
+        base, is_by_ledger = self._load_base(view, meta, erasures, is_as_left=is_as_left)
         self._load_changes(mart, changes)
         out_of_mart = self._drop_erased(changes) if erasures else 0
         added, changed, removed, repeated, out_folded, in_folded = row(
@@ -257,10 +263,14 @@ class _Planner:
         )
         if mart is not None:
             self._check_mart(mart, hot.rows + out_of_mart, repeated, changes)
-        return _Plan(view, mart, meta, changes, base, hot, erasures, added, changed, removed)
+        return _Plan(
+            view, mart, meta, changes, base, hot, erasures, is_by_ledger, added, changed, removed
+        )
 
-    def _load_base(self, view: str, meta: ViewMeta | None, erasures: int) -> Digest:
-        """Say what the store holds: as view `sync_base`, and digested."""
+    def _load_base(
+        self, view: str, meta: ViewMeta | None, erasures: int, *, is_as_left: bool
+    ) -> tuple[Digest, bool]:
+        """Say what the store holds: as view `sync_base`, digested, and whether the ledger says so."""
         connection = self._connection
         noted = ledgers.synced_as(connection, view) if self._with_ledger else None
         is_known = (
@@ -268,7 +278,7 @@ class _Planner:
             and meta is not None
             and noted is not None
             and noted[0] == meta.generation
-            and self._store.is_as_left(view)
+            and is_as_left
         )
         if not is_known:
             load_arrow(
@@ -277,17 +287,17 @@ class _Planner:
             connection.execute(
                 "create or replace temp view sync_base as select * from sync_base_read"
             )
-            return digest(connection, "sync_base")
+            return digest(connection, "sync_base"), False
         # what was erased since has left the store, but not yet the ledger
         since = f" where {not_erased('key')}" if noted is not None and noted[1] < erasures else ""
         connection.execute(
             f"create or replace temp view sync_base as select * from {ledgers.table(view)}{since}"
         )
         if since:
-            return digest(connection, "sync_base")
+            return digest(connection, "sync_base"), False
         if meta is None:
             raise AssertionError(f"{view}: a ledger is only trusted beside a meta")
-        return meta.digest
+        return meta.digest, True
 
     def _load_changes(self, mart: HotMart | None, changes: str) -> None:
         hot = (
@@ -436,12 +446,7 @@ def _check_sample(
 
 def _write_ledger(connection: DuckDBPyConnection, plan: _Plan, generation: int) -> None:
     table = ledgers.table(plan.view)
-    noted = ledgers.synced_as(connection, plan.view)
-    if (
-        noted is not None
-        and plan.meta is not None
-        and noted == (plan.meta.generation, plan.erasures)
-    ):
+    if plan.is_by_ledger:
         if not plan.is_settled:
             connection.execute(f"delete from {table} where key in (select key from {plan.changes})")
             connection.execute(

