@@ -51,6 +51,8 @@ BUSY_TIMEOUT_MS = 10_000
 CACHE_KIBIBYTES = 64 * 1024
 LOG_BYTES_KEPT = 64 * 1024 * 1024
 BLOCK_ROWS = 10_000
+MAPPED_BYTES = 1 << 30
+CACHE_KIBIBYTES = 64 * 1024
 
 # payload last: long values overflow to pages of their own, so that reading the ledger skips them
 _SCHEMA = """
@@ -383,6 +385,9 @@ class SqliteStore:
         connection = self._connection
         connection.set_busy_timeout(busy_timeout_ms)
         if read_only:
+            # a value of a page's length costs a system call each time where the file is not mapped
+            connection.pragma("mmap_size", MAPPED_BYTES)
+            connection.pragma("cache_size", -CACHE_KIBIBYTES)
             self._check_format()
             return
         if connection.pragma("journal_mode", "wal") != "wal":
