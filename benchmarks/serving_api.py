@@ -207,7 +207,7 @@ def wrk(url: str, token: str, seconds: int) -> Measured:
 
 
 def compare_http(name: str, folder: Path, url: str, token: str) -> None:
-    """Print the rates of the API and the bare route, taken in turns."""
+    """Say the rates of the API and the bare route, taken in turns."""
     path = "/v1/users/user-4711/profile"
     with started(serve_api, str(folder), url) as api_port:
         api_url = f"http://127.0.0.1:{api_port}{path}"
@@ -216,21 +216,21 @@ def compare_http(name: str, folder: Path, url: str, token: str) -> None:
             bare_url = f"http://127.0.0.1:{bare_port}{path}"
             if get(bare_url, token) != body:
                 sys.exit("the bare route returns other bytes")
-            rounds = []
-            for _ in range(ROUNDS):
-                rounds.append((wrk(api_url, token, SECONDS), wrk(bare_url, token, SECONDS)))
+            rounds = [
+                (wrk(api_url, token, SECONDS), wrk(bare_url, token, SECONDS)) for _ in range(ROUNDS)
+            ]
     ratio = statistics.median(api.rate / bare.rate for api, bare in rounds)
-    for label, index in (("API", 0), ("bare route", 1)):
-        rate = statistics.median(each[index].rate for each in rounds)
-        p99 = statistics.median(each[index].p99_ms for each in rounds)
-        print(
-            f"{name:7} {label:11} {rate:8,.0f} requests/s, p99 {p99:5.2f} ms, {len(body):,} bytes"
+    said: dict[str, Any] = {"store": name, "bytes": len(body)}
+    for label, index in (("api", 0), ("bare", 1)):
+        said[f"{label}_requests_per_second"] = round(
+            statistics.median(r[index].rate for r in rounds)
         )
-    print(f"{name:7} API / bare route: {ratio:.2f} (goal: at least {GOAL_RATE})\n")
+        said[f"{label}_p99_ms"] = statistics.median(r[index].p99_ms for r in rounds)
+    say(said | {"ratio": round(ratio, 2), "goal": f"at least {GOAL_RATE}"})
 
 
 def compare_gets(name: str, folder: Path, url: str) -> None:
-    """Print the times of the client in this process and of the raw store, taken in turns."""
+    """Say the times of the client in this process and of the raw store, taken in turns."""
     keys = load_keys(folder / "key.json")
     users = [keys.pseudonymize(f"user-{number}") for number in range(1000)]
     with Client(url) as client, open_store(url, read_only=True) as store:
@@ -246,11 +246,18 @@ def compare_gets(name: str, folder: Path, url: str) -> None:
                 for number in range(GETS // ROUNDS):
                     ask(users[number % len(users)])
                 times[way].append((time.perf_counter() - begun) / (GETS // ROUNDS))
-    raw = statistics.median(times["store.get"])
-    for way, taken in times.items():
-        each = statistics.median(taken)
-        print(f"{name:7} {way:14} {each * 1e6:6.1f} microseconds, {each / raw:.2f} of a raw get")
-    print(f"{name:7} goal: at most {GOAL_GET:g} times a raw get\n")
+    medians = {way: statistics.median(taken) for way, taken in times.items()}
+    raw = medians["store.get"]
+    say(
+        {"store": name}
+        | {f"{way}_microseconds": round(each * 1e6, 1) for way, each in medians.items()}
+        | {"ratio": round(medians["Client.get"] / raw, 2), "goal": f"at most {GOAL_GET:g}"}
+    )
+
+
+def say(measured: dict[str, Any]) -> None:
+    """Print what was measured, as one line of JSON."""
+    sys.stdout.write(json.dumps(measured) + "\n")
 
 
 def main() -> None:

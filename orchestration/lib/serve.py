@@ -31,17 +31,19 @@ LOOK_SECONDS = 1.0
 class KeyRing:
     """Pseudonyms under every key of the ring; a rotation is noticed within a second."""
 
-    def __init__(self, file: Path, *, create: bool) -> None:
+    def __init__(self, file: Path, *, create: bool, look_seconds: float = LOOK_SECONDS) -> None:
         """Read the key file.
 
         Args:
             file: The key file.
             create: Make it where it is missing and nothing was loaded yet.
+            look_seconds: How long a rotation may go unnoticed.
 
         Raises:
             KeyFileError: the key file is missing or unusable.
         """
         self._file = file
+        self._look_seconds = look_seconds
         self._keys: Keys = load_keys(file, create=create)
         self._read_at = file.stat().st_mtime_ns
         self._looked_at = time.monotonic()
@@ -49,7 +51,7 @@ class KeyRing:
     def pseudonyms(self, raw: str) -> list[str]:
         """The pseudonyms of a raw identifier, the newest key's first."""
         now = time.monotonic()
-        if now - self._looked_at >= LOOK_SECONDS:
+        if now - self._looked_at >= self._look_seconds:
             self._looked_at = now
             self._look()
         return self._keys.pseudonyms(raw)

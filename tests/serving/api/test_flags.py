@@ -85,7 +85,7 @@ def test_a_retry_within_a_trace_draws_the_same(tmp_path: Path) -> None:
 
 def test_actions_are_drawn_with_their_propensities() -> None:
     generator = random.Random(7)
-    drawn = Counter()
+    drawn: Counter[tuple[str, float]] = Counter()
     for _ in range(20_000):
         decision = draw(POINT, "fix,small", stable(ANNA), f"{generator.getrandbits(128):032x}")
         assert decision is not None

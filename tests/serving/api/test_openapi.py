@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import schemathesis
@@ -33,7 +33,9 @@ def live(shared: Served) -> tuple[str, str]:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_answers_are_the_documented_ones(case: schemathesis.Case, live: tuple[str, str]) -> None:
+def test_answers_are_the_documented_ones(
+    case: schemathesis.Case[Any], live: tuple[str, str]
+) -> None:
     base, token = live
     case.call_and_validate(base_url=base, headers={"Authorization": f"Bearer {token}"})
 
