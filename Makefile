@@ -53,6 +53,10 @@ run: $(VENV)/.stamp-package ## simulate users, ingest, build, sync, publish, and
 ui: $(VENV)/.stamp-package ## Dagster's web UI on this workspace (PORT=3000)
 	@attune ui --port $(PORT)
 
+.PHONY: serve
+serve: $(VENV)/.stamp-package ## the read API on this workspace: profiles, decisions, controls (ARGS="--port 8040")
+	@attune serve $(ARGS)
+
 .PHONY: test
 test: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-reference ## every check; installs what the tests need
 	@mkdir -p $(TEST_DIR) && : > $(TIMES)
@@ -65,10 +69,11 @@ test-spark: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package ## build both
 	@pytest -m spark --durations=5 -q
 
 .PHONY: bench
-bench: $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-reference ## speed of ingest, receiver and scorecards beside others (2 cores)
+bench: $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-reference ## speed of ingest, receiver, scorecards and read API beside others (2 cores)
 	@python -m benchmarks.ingest
 	@python -m benchmarks.receiver
 	@python -m benchmarks.experiments
+	@python -m benchmarks.serving_api
 
 .PHONY: bench-big
 bench-big: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## load one file of 5 GB and 10,000 tiny ones under 1 GB of memory

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from orchestration.ingest import IngestReport
+    from serving.api.tokens import Token
 
 USERS = 2000
 DAYS = 28
@@ -55,6 +56,13 @@ keys_app = typer.Typer(
     epilog="Example: `attune keys rotate`",
 )
 app.add_typer(keys_app, name="keys")
+
+tokens_app = typer.Typer(
+    no_args_is_help=True,
+    help="Tokens of the read API: who may read, decide and control.",
+    epilog="Example: `attune tokens create --role read --role decide --name assistant`",
+)
+app.add_typer(tokens_app, name="tokens")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else")]
 
@@ -163,6 +171,85 @@ def receive(
             _workspace(), os.environ, host=host, port=port, token_file=token_file, limits=limits
         )
     )
+
+
+@app.command(
+    epilog=(
+        "Example: `attune serve`, then\n\n"
+        '`curl -H "Authorization: Bearer $TOKEN" '
+        "http://127.0.0.1:8040/v1/users/user-0000042/profile`"
+    )
+)
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one")] = 8040,
+) -> None:
+    """Serve profiles, decisions, flags (OFREP) and users' controls over HTTP.
+
+    `/` is a page for the user, `/openapi.json` says what there is. Every request needs a token of
+    `attune tokens create`.
+    """
+    from orchestration.lib.serve import serve as serve_workspace
+
+    workspace = _workspace()
+    workspace.make_folders()
+    serve_workspace(workspace, host=host, port=port)
+
+
+@tokens_app.command(
+    "create",
+    epilog=(
+        "Examples: `attune tokens create --name assistant --role read --role decide`; "
+        "`attune tokens create --user user-0000042` for that user alone"
+    ),
+)
+def tokens_create(
+    name: Annotated[str, typer.Option(help="What the token is for")] = "",
+    role: Annotated[
+        list[str] | None, typer.Option(help="read, decide or control; may be repeated")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="The raw id of the one user it is for; default all users")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token and show it, once. A user's own token has every role unless said otherwise."""
+    from orchestration.lib.serve import ports, token_file
+    from serving.api.tokens import ROLES, create_token
+
+    workspace = _workspace()
+    roles = role or (list(ROLES) if user is not None else [])
+    subject = None if user is None else ports(workspace).pseudonyms(user)[-1]
+    token, text = create_token(token_file(workspace), name=name, roles=roles, subject=subject)
+    _show({"token": text, **_token_fields(token)}, text, as_json=as_json)
+
+
+@tokens_app.command("list", epilog="Example: `attune tokens list --json`")
+def tokens_list(as_json: AsJson = False) -> None:
+    """List the tokens, oldest first: id, roles, subject, name; never the tokens themselves."""
+    from orchestration.lib.serve import token_file
+    from serving.api.tokens import list_tokens
+
+    found = [_token_fields(token) for token in list_tokens(token_file(_workspace()))]
+    lines = [
+        f"{each['token_id']}  {','.join(each['roles'])}  "
+        f"{'one user' if each['subject'] else 'all users'}  {each['created_at']}  {each['name']}"
+        for each in found
+    ]
+    _show({"tokens": found}, *map(escape, lines or ["no tokens yet"]), as_json=as_json)
+
+
+@tokens_app.command("revoke", epilog="Example: `attune tokens revoke 4f1c09ab77de`")
+def tokens_revoke(
+    token_id: Annotated[str, typer.Argument(help="The id that `attune tokens list` shows")],
+    as_json: AsJson = False,
+) -> None:
+    """Revoke a token; a running API refuses it within two seconds."""
+    from orchestration.lib.serve import token_file
+    from serving.api.tokens import revoke_token
+
+    token = revoke_token(token_file(_workspace()), token_id)
+    _show(_token_fields(token), f"{token.token_id} is revoked", as_json=as_json)
 
 
 @app.command(epilog="Example: `attune ingest --json | jq .rejections`")
@@ -417,6 +504,10 @@ def ui(
 
 def _workspace() -> Workspace:
     return workspace_from(os.environ)
+
+
+def _token_fields(token: Token) -> dict[str, Any]:
+    return {name: value for name, value in asdict(token).items() if name != "secret_hash"}
 
 
 def _show_load(report: IngestReport, *, as_json: bool) -> None:

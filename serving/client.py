@@ -9,17 +9,20 @@ import orjson
 
 from serving.clock import naive_utc, utc_now
 from serving.errors import StoreError
+from serving.overlay import Declared, overlaid
 from serving.store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from types import TracebackType
     from typing import Self
 
-    from serving.store import Store
+    from serving.store import Read, Store, ViewMeta
 
 PROFILE_VIEW = "hot_user_profiles"
+DIMENSIONS_VIEW = "hot_preference_dimensions"
+PURPOSES_VIEW = "hot_consent_purposes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Client:
 
     def __init__(self, url: str) -> None:
         self._store = open_store(url, read_only=True)
+        # what is declared changes with a deployment, and matters only where a control waits
+        self._declared: Declared | None = None
 
     def get(self, view: str, key: str) -> bytes | None:
         """Return the payload of one key, undecoded, or None.
@@ -61,6 +66,22 @@ class Client:
     def get_many(self, view: str, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the payloads of those keys that exist, all of one generation."""
         return {key: entry.payload for key, entry in self._store.get_many(view, keys).items()}
+
+    def profile(self, user_id: str) -> bytes | None:
+        """Return a user's profile as the user's own word leaves it, as JSON, or None.
+
+        Without a pending control these are the stored bytes. A user of whom nothing is stored and
+        who has said nothing, or who was erased, has none.
+
+        Args:
+            user_id: The user's pseudonym, as the marts hold it.
+        """
+        read = self._store.read(PROFILE_VIEW, user_id)
+        if not read.controls:
+            return None if read.entry is None or read.is_erased else read.entry.payload
+        if self._declared is None:
+            self._declared = read_declared(self._store)
+        return overlaid_payload(read, self._declared)
 
     def freshness(self, view: str) -> Freshness:
         """Say how old a view is now.
@@ -104,7 +125,12 @@ def view_freshness(store: Store, view: str, *, now: datetime | None = None) -> F
     meta = store.meta(view)
     if meta is None:
         raise StoreError(f"{store.url} holds no {view}: run `attune sync` first")
-    age = (utc_now() if now is None else naive_utc(now)) - meta.as_of
+    return freshness_of(meta, utc_now() if now is None else naive_utc(now))
+
+
+def freshness_of(meta: ViewMeta, now: datetime) -> Freshness:
+    """Say how old a view is at a moment, naive UTC."""
+    age = now - meta.as_of
     return Freshness(
         as_of=meta.as_of,
         synced_at=meta.synced_at,
@@ -113,6 +139,46 @@ def view_freshness(store: Store, view: str, *, now: datetime | None = None) -> F
         age_hours=age.total_seconds() / 3600,
         max_age_hours=meta.max_age_hours,
     )
+
+
+def freshness_fields(freshness: Freshness) -> dict[str, Any]:
+    """Write freshness as JSON has it: as_of and synced_at as ISO text, UTC."""
+    return {
+        "as_of": f"{freshness.as_of.isoformat()}Z",
+        "synced_at": f"{freshness.synced_at.isoformat()}Z",
+        "generation": freshness.generation,
+        "run_id": freshness.run_id,
+        "age_hours": round(freshness.age_hours, 3),
+        "max_age_hours": freshness.max_age_hours,
+        "is_stale": freshness.is_stale,
+    }
+
+
+def read_declared(store: Store) -> Declared:
+    """Read what can be preferred and consented to.
+
+    Raises:
+        StoreError: the cache cannot be read.
+    """
+    return Declared(
+        {row["dimension"]: row for row in view_rows(store, DIMENSIONS_VIEW)},
+        {row["purpose"]: row for row in view_rows(store, PURPOSES_VIEW)},
+    )
+
+
+def view_rows(store: Store, view: str) -> list[dict[str, Any]]:
+    """Read a small view whole, decoded.
+
+    Raises:
+        StoreError: the cache cannot be read.
+    """
+    return [orjson.loads(entry.payload) for block in store.scan(view) for entry in block]
+
+
+def overlaid_payload(read: Read, declared: Declared) -> bytes:
+    """Lay a user's pending controls over what is stored, and encode the profile again."""
+    stored = None if read.entry is None else orjson.loads(read.entry.payload)
+    return orjson.dumps(overlaid(stored, read.controls, declared))
 
 
 def explain_user(
@@ -127,43 +193,44 @@ def explain_user(
         now: The moment to judge freshness at. Default: the present.
 
     Returns:
-        user_id, is_known, preferences (each as served, plus `reason_lines`), segments, consent,
-        freshness (as_of, synced_at, value_as_of, generation, run_id, age_hours, max_age_hours,
-        is_stale). JSON-ready: times are ISO text, UTC.
+        user_id, is_known, preferences (each as served, pending controls included, plus
+        `reason_lines`), segments, consent, freshness (as_of, synced_at, value_as_of, generation,
+        run_id, age_hours, max_age_hours, is_stale). JSON-ready: times are ISO text, UTC.
 
     Raises:
         StoreError: the view was never synced, or a stored profile is not a JSON object.
     """
     freshness = view_freshness(store, view, now=now)
-    entry = store.get(view, user_id)
+    read = store.read(view, user_id)
     profile: dict[str, Any] = {}
-    if entry is not None:
+    if read.entry is not None:
         try:
-            profile = orjson.loads(entry.payload)
+            profile = orjson.loads(read.entry.payload)
         except orjson.JSONDecodeError as error:
             raise StoreError(
                 f"{store.url}: the profile under {user_id} in {view} is not JSON ({error}): run "
                 "`attune verify` to see whether warehouse or cache is wrong"
             ) from error
+    if read.controls:
+        profile = overlaid(profile or None, read.controls, read_declared(store))
     return {
         "user_id": user_id,
-        "is_known": entry is not None,
+        "is_known": bool(profile),
+        **explained_profile(profile),
+        "freshness": freshness_fields(freshness)
+        | {"value_as_of": None if read.entry is None else f"{read.entry.as_of.isoformat()}Z"},
+    }
+
+
+def explained_profile(profile: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to each preference of a profile its reason in words, line by line."""
+    return {
         "preferences": [
             {**preference, "reason_lines": reason_lines(preference)}
-            for preference in profile.get("preferences", [])
+            for preference in profile.get("preferences") or []
         ],
-        "segments": profile.get("segments", {}),
-        "consent": profile.get("consent", {}),
-        "freshness": {
-            "as_of": f"{freshness.as_of.isoformat()}Z",
-            "synced_at": f"{freshness.synced_at.isoformat()}Z",
-            "value_as_of": None if entry is None else f"{entry.as_of.isoformat()}Z",
-            "generation": freshness.generation,
-            "run_id": freshness.run_id,
-            "age_hours": round(freshness.age_hours, 3),
-            "max_age_hours": freshness.max_age_hours,
-            "is_stale": freshness.is_stale,
-        },
+        "segments": profile.get("segments") or {},
+        "consent": profile.get("consent") or {},
     }
 
 

@@ -51,6 +51,8 @@ BUSY_TIMEOUT_MS = 10_000
 CACHE_KIBIBYTES = 64 * 1024
 LOG_BYTES_KEPT = 64 * 1024 * 1024
 BLOCK_ROWS = 10_000
+MAPPED_BYTES = 1 << 30
+CACHE_KIBIBYTES = 64 * 1024
 
 # payload last: long values overflow to pages of their own, so that reading the ledger skips them
 _SCHEMA = """
@@ -110,6 +112,12 @@ _META = """
 select
     generation, row_count, checksum, schema_version, as_of_us, run_id, synced_at_us, max_age_hours
 from views where view = ?
+"""
+# a value that no control waits for, which nearly all are; one statement is one snapshot
+_READ_ALONE = """
+select payload, content_hash, generation, schema_version, as_of_us
+from entries
+where view = ?1 and key = ?2 and not exists (select 1 from controls where user_id = ?2)
 """
 _READ_MANY = """
 select
@@ -208,7 +216,17 @@ class SqliteStore:
             raise self._explained("read", error) from error
 
     def read(self, view: str, key: str) -> Read:
-        return self.read_many(view, [key]).get(key) or Read(None, (), is_erased=False)
+        try:
+            row = self._connection.execute(_READ_ALONE, (view, key)).get
+        except apsw.Error as error:
+            raise self._explained("read", error) from error
+        if row is None:
+            return self.read_many(view, [key]).get(key) or Read(None, (), is_erased=False)
+        payload, content_hash, generation, schema_version, as_of_us = row
+        as_of = from_microseconds(as_of_us)
+        return Read(
+            Entry(payload, content_hash, generation, schema_version, as_of), (), is_erased=False
+        )
 
     def read_many(self, view: str, keys: Sequence[str]) -> dict[str, Read]:
         # one transaction is one snapshot of values, controls and erasures
@@ -367,6 +385,9 @@ class SqliteStore:
         connection = self._connection
         connection.set_busy_timeout(busy_timeout_ms)
         if read_only:
+            # a value of a page's length costs a system call each time where the file is not mapped
+            connection.pragma("mmap_size", MAPPED_BYTES)
+            connection.pragma("cache_size", -CACHE_KIBIBYTES)
             self._check_format()
             return
         if connection.pragma("journal_mode", "wal") != "wal":

@@ -43,7 +43,11 @@ class Pending:
 class InboxFiles:
     """Writes files of lines; blocking, for one thread."""
 
-    def __init__(self, inbox: Path, staging: Path, limits: Limits) -> None:
+    def __init__(
+        self, inbox: Path, staging: Path, limits: Limits, *, prefix: str = "receive"
+    ) -> None:
+        """Take the folders, the limits, and what the names of the files begin with."""
+        self._prefix = prefix
         self._inbox = inbox
         self._staging = staging
         self._limits = limits
@@ -59,7 +63,7 @@ class InboxFiles:
         content = b"".join(each + b"\n" for each in lines)
         self._require_space(len(content))
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-        name = f"receive-{stamp}-{secrets.token_hex(8)}.jsonl"
+        name = f"{self._prefix}-{stamp}-{secrets.token_hex(8)}.jsonl"
         temporary = self._staging / f"{name}.tmp"
         try:
             self._write_durably(temporary, self._inbox / name, content)

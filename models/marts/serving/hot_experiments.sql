@@ -56,6 +56,8 @@ described as (
         {{ json_text(struct_of({
             'experiment_name': 'experiments.experiment_name',
             'unit': 'experiments.unit',
+            'started_at': utc_text('experiments.started_at'),
+            'ended_at': utc_text('experiments.ended_at'),
             'state': "case
                 when experiments.started_at > as_of.as_of then 'planned'
                 when experiments.ended_at <= as_of.as_of then 'ended'

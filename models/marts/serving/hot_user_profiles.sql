@@ -1,5 +1,6 @@
 {{ config(meta={'serving': {
-    'key_columns': ['user_id'], 'payload': 'payload', 'max_age_hours': 26
+    'key_columns': ['user_id'], 'payload': 'payload', 'max_age_hours': 26,
+    'controls': 'fct_user_controls'
 }}) }}
 with
 

@@ -1,0 +1,166 @@
+"""The cache as the API sees it: a reader that never waits for a store that is gone.
+
+Three users of the store, each with its own connection: the event loop reads, one thread looks once
+a second at what is declared and how old everything is, another writes controls and erasures. As
+soon as one of the first two meets trouble nobody reads any more, until a look succeeds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from serving.api.catalog import Catalog, read_catalog
+from serving.client import PROFILE_VIEW
+from serving.errors import IncompleteErasureError, ServingError, StoreError
+from serving.store import Read, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from serving.client import Freshness
+    from serving.store import Control, Store
+
+log = logging.getLogger(__name__)
+
+
+class Cache:
+    """The serving cache of one API process."""
+
+    def __init__(
+        self, url: str, now: Callable[[], datetime], on_trouble: Callable[[], None]
+    ) -> None:
+        """Take the cache's URL, the clock, and what is called whenever the cache fails."""
+        self._url = url
+        self._now = now
+        self._on_trouble = on_trouble
+        self._reader: Store | None = None
+        self._looker = ThreadPoolExecutor(1, thread_name_prefix="cache-look")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="cache-write")
+        self._cleaning: set[asyncio.Task[None]] = set()
+        self._trouble = ""
+        self.catalog = Catalog()
+        self.is_available = False
+
+    @property
+    def freshness(self) -> Freshness | None:
+        """How old the profiles are; None before the first sync."""
+        return self.catalog.freshness
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the profiles are older than declared, or were never synced."""
+        return self.freshness is None or self.freshness.is_stale
+
+    async def look(self) -> None:
+        """Read catalog and freshness anew, and say whether the cache can be read."""
+        loop = asyncio.get_running_loop()
+        before = self.catalog
+        try:
+            self.catalog = await loop.run_in_executor(self._looker, self._look, before)
+        except ServingError as error:
+            self._fail(error)
+            return
+        if self.catalog.freshness is None or before.freshness is None:
+            self._drop_reader()
+        elif self.catalog.freshness.synced_at != before.freshness.synced_at:
+            # the file may be another one since the sync
+            self._drop_reader()
+        if self._trouble:
+            log.warning("the cache can be read again")
+        self._trouble, self.is_available = "", True
+
+    def read(self, key: str) -> Read | None:
+        """Return what is known under a key now, or None if the cache cannot be read."""
+        if not self.is_available:
+            return None
+        try:
+            return self._opened().read(PROFILE_VIEW, key)
+        except ServingError as error:
+            self._fail(error)
+            return None
+
+    def read_many(self, keys: Sequence[str]) -> dict[str, Read] | None:
+        """Return what is known under the keys, or None if the cache cannot be read."""
+        if not self.is_available:
+            return None
+        try:
+            return self._opened().read_many(PROFILE_VIEW, keys)
+        except ServingError as error:
+            self._fail(error)
+            return None
+
+    async def add_control(self, control: Control) -> None:
+        """Serve a control from now on.
+
+        Raises:
+            ErasedError: the user was erased.
+            StoreError: it could not be written.
+        """
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._writer, self._add_control, control)
+
+    async def erase(self, keys: Sequence[str]) -> None:
+        """Stop serving users, for good; the store's files are cleaned after that, in the background.
+
+        Raises:
+            StoreError: it could not be done.
+        """
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._writer, self._erase, keys, False)
+        cleaning = asyncio.create_task(self._clean(keys))
+        self._cleaning.add(cleaning)
+        cleaning.add_done_callback(self._cleaning.discard)
+
+    async def close(self) -> None:
+        """Finish what was begun, and close everything."""
+        if self._cleaning:
+            await asyncio.wait(self._cleaning)
+        self._looker.shutdown()
+        self._writer.shutdown()
+        self._drop_reader()
+
+    def _look(self, before: Catalog) -> Catalog:
+        with open_store(self._url, read_only=True) as store:
+            return read_catalog(store, self._now(), before)
+
+    def _opened(self) -> Store:
+        if self._reader is None:
+            self._reader = open_store(self._url, read_only=True)
+        return self._reader
+
+    def _drop_reader(self) -> None:
+        if self._reader is not None:
+            with suppress(StoreError):
+                self._reader.close()
+            self._reader = None
+
+    def _add_control(self, control: Control) -> None:
+        with open_store(self._url) as store:
+            store.add_control(control)
+
+    def _erase(self, keys: Sequence[str], clean: bool) -> None:
+        with open_store(self._url) as store:
+            store.erase(keys, clean=clean)
+
+    async def _clean(self, keys: Sequence[str]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._writer, self._erase, keys, True)
+        except IncompleteErasureError:
+            log.warning("erased, but the cache's files are not clean yet: the next sync goes on")
+        except ServingError as error:
+            log.warning("the cache's files could not be cleaned after an erasure: %s", error)
+
+    def _fail(self, error: ServingError) -> None:
+        """Stop reading until a look succeeds; say so once."""
+        self.is_available = False
+        self._drop_reader()
+        self._on_trouble()
+        if str(error) != self._trouble:
+            log.error("defaults are served, the cache cannot be read: %s", error)
+        self._trouble = str(error)

@@ -1,0 +1,196 @@
+"""What is declared, as the cache holds it: dimensions, purposes, experiments, decision points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from serving.buckets import WHOLE, Experiment, Slot, layer_slots
+from serving.client import (
+    DIMENSIONS_VIEW,
+    PROFILE_VIEW,
+    PURPOSES_VIEW,
+    Freshness,
+    freshness_of,
+    read_declared,
+    view_rows,
+)
+from serving.clock import naive_utc
+from serving.overlay import Declared
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from serving.store import Store, ViewMeta
+
+EXPERIMENTS_VIEW = "hot_experiments"
+DECISION_POINTS_VIEW = "hot_decision_points"
+POLICY_VIEW = "hot_policy_arms"
+DECLARED_VIEWS = (
+    DIMENSIONS_VIEW,
+    PURPOSES_VIEW,
+    EXPERIMENTS_VIEW,
+    DECISION_POINTS_VIEW,
+    POLICY_VIEW,
+)
+EVERYWHERE = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """A range of a number, named; None: without an end on that side."""
+
+    name: str
+    lower: float | None
+    upper: float | None
+
+    def holds(self, number: float) -> bool:
+        return (self.lower is None or self.lower <= number) and (
+            self.upper is None or number < self.upper
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionPoint:
+    """How contexts are named, and with which probability each action is chosen in them.
+
+    Attributes:
+        name: Its name, which is the flag key.
+        context_attributes: What the context is read from, in order.
+        bins: Attribute -> its bins; none for an attribute that is taken as it is.
+        policies: Context -> action -> probability, with one for every other context ('all').
+        position: Which choice of several it is.
+        generation: Of the policy; changes when its probabilities do.
+    """
+
+    name: str
+    context_attributes: tuple[str, ...]
+    bins: Mapping[str, tuple[Bin, ...]]
+    policies: Mapping[str, Mapping[str, float]]
+    position: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Everything of the cache that is not about a user; one state of it, never changed.
+
+    Attributes:
+        declared: Dimensions and purposes.
+        experiments: By name.
+        slots: Experiment -> its part of its layer.
+        decision_points: By name.
+        generations: Of the views it was read from.
+        freshness: Of the profiles; None before the first sync.
+    """
+
+    declared: Declared = field(default_factory=lambda: Declared({}, {}))
+    experiments: Mapping[str, Experiment] = field(default_factory=dict)
+    slots: Mapping[str, Slot] = field(default_factory=dict)
+    decision_points: Mapping[str, DecisionPoint] = field(default_factory=dict)
+    generations: tuple[int, ...] = ()
+    freshness: Freshness | None = None
+
+    def slot(self, experiment: Experiment) -> Slot:
+        """Return the experiment's part of its layer."""
+        return self.slots.get(experiment.name, WHOLE)
+
+
+def read_catalog(store: Store, now: datetime, before: Catalog | None = None) -> Catalog:
+    """Read the catalog, or only its freshness where no view has changed since `before`.
+
+    Args:
+        store: The cache.
+        now: What ages are judged at, naive UTC.
+        before: The state read last.
+
+    Raises:
+        StoreError: the cache cannot be read, or holds something else than a catalog.
+    """
+    metas = {view: store.meta(view) for view in DECLARED_VIEWS}
+    profiles = store.meta(PROFILE_VIEW)
+    freshness = None if profiles is None else freshness_of(profiles, now)
+    generations = tuple(_generation(meta) for meta in metas.values())
+    if before is not None and before.generations == generations:
+        return Catalog(
+            before.declared,
+            before.experiments,
+            before.slots,
+            before.decision_points,
+            generations,
+            freshness,
+        )
+    rows = {
+        view: view_rows(store, view)
+        for view in (EXPERIMENTS_VIEW, DECISION_POINTS_VIEW, POLICY_VIEW)
+    }
+    experiments = {each.name: each for each in map(_experiment, rows[EXPERIMENTS_VIEW])}
+    return Catalog(
+        declared=read_declared(store),
+        experiments=experiments,
+        slots=layer_slots(experiments.values()),
+        decision_points=_decision_points(
+            rows[DECISION_POINTS_VIEW], rows[POLICY_VIEW], _generation(metas[POLICY_VIEW])
+        ),
+        generations=generations,
+        freshness=freshness,
+    )
+
+
+def attribute_names(text: str | None) -> tuple[str, ...]:
+    """Split a declaration's list of attributes."""
+    return tuple(name.strip() for name in (text or "").split(";") if name.strip())
+
+
+def _generation(meta: ViewMeta | None) -> int:
+    return 0 if meta is None else meta.generation
+
+
+def _experiment(row: Mapping[str, Any]) -> Experiment:
+    ended_at = row.get("ended_at")
+    return Experiment(
+        name=row["experiment_name"],
+        unit=row["unit"],
+        control_variant=row["control_variant"],
+        allocation={
+            each["variant"]: each["allocation"]
+            for each in sorted(row["variants"] or [], key=lambda each: str(each["variant"]))
+        },
+        layer=row["layer"],
+        holdout_share=row["holdout_share"] or 0.0,
+        started_at=_moment(row["started_at"]),
+        ended_at=None if ended_at is None else _moment(ended_at),
+    )
+
+
+def _moment(text: str) -> datetime:
+    return naive_utc(datetime.fromisoformat(text))
+
+
+def _decision_points(
+    points: list[dict[str, Any]], policies: list[dict[str, Any]], generation: int
+) -> dict[str, DecisionPoint]:
+    found = {}
+    for row in points:
+        own = [each for each in policies if each["decision_point"] == row["decision_point"]]
+        if not own:
+            continue
+        bins: dict[str, tuple[Bin, ...]] = {}
+        for each in row["bins"] or []:
+            named = Bin(each["bin"], each["lower"], each["upper"])
+            bins[each["attribute"]] = (*bins.get(each["attribute"], ()), named)
+        found[row["decision_point"]] = DecisionPoint(
+            name=row["decision_point"],
+            context_attributes=attribute_names(row["context_attributes"]),
+            bins=bins,
+            policies={
+                each["context"]: {
+                    action["action"]: action["probability"] for action in each["actions"]
+                }
+                for each in own
+            },
+            position=own[0].get("position") or 0,
+            generation=generation,
+        )
+    return found

@@ -1,0 +1,147 @@
+"""Profiles as they are served: stored bytes as they are, or defaults marked as such."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from serving.client import explained_profile, freshness_fields, overlaid_payload
+from serving.overlay import default_profile, overlaid
+from serving.store import Read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from serving.api.cache import Cache
+    from serving.api.metrics import Metrics
+    from serving.client import Freshness
+
+UNKNOWN, STALE, GONE = "unknown_user", "stale", "cache_unavailable"
+NEVER_SYNCED = b'{"as_of":null,"synced_at":null,"is_stale":true}'
+NOTHING = Read(None, (), is_erased=False)
+
+
+class Served(NamedTuple):
+    """A profile and why it is a default.
+
+    payload is the profile as JSON; default_reason is unknown_user, stale, cache_unavailable, or
+    None for a profile of the user's own; generation is that of the stored value, 0 if there is
+    none.
+    """
+
+    payload: bytes
+    default_reason: str | None
+    generation: int
+
+
+class Current(NamedTuple):
+    """What is stored of a user now, and under which key; defaults where nothing is."""
+
+    key: str
+    profile: dict[str, Any]
+    is_erased: bool
+
+
+class Profiles:
+    """Reads profiles from a cache that may be gone."""
+
+    def __init__(self, cache: Cache, metrics: Metrics) -> None:
+        self._cache = cache
+        self._metrics = metrics
+        self._freshness: tuple[Freshness | None, bytes] = (None, NEVER_SYNCED)
+        self._default: tuple[object, bytes] = (None, b"")
+
+    def read(self, keys: Sequence[str]) -> Served:
+        """Serve the user who has these keys, the newest key's first."""
+        for key in keys:
+            read = self._cache.read(key)
+            if read is None:
+                return self._served_default(GONE, NOTHING)
+            if read.entry is not None or read.controls:
+                return self.serve(read)
+        return self._served_default(UNKNOWN, NOTHING)
+
+    def read_many(self, users: Mapping[str, Sequence[str]]) -> dict[str, Served]:
+        """Serve many users, given as name -> keys; in one read of the cache."""
+        found = self._cache.read_many([key for keys in users.values() for key in keys])
+        if found is None:
+            return {name: self._served_default(GONE, NOTHING) for name in users}
+        return {
+            name: self.serve(next((found[key] for key in keys if key in found), NOTHING))
+            for name, keys in users.items()
+        }
+
+    def current(self, keys: Sequence[str]) -> Current | None:
+        """Return what is stored and said of a user however old it is, or None if nobody can say."""
+        found = self._cache.read_many(keys)
+        if found is None:
+            return None
+        key = next((key for key in keys if key in found), keys[-1])
+        read = found.get(key, NOTHING)
+        stored = None if read.entry is None else orjson.loads(read.entry.payload)
+        return Current(
+            key=key,
+            profile=overlaid(stored, read.controls, self._cache.catalog.declared),
+            is_erased=any(each.is_erased for each in found.values()),
+        )
+
+    def serve(self, read: Read) -> Served:
+        """Serve what was read."""
+        if (read.entry is None and not read.controls) or read.is_erased:
+            return self._served_default(UNKNOWN, NOTHING)
+        if self._cache.is_stale:
+            return self._served_default(STALE, read)
+        generation = 0 if read.entry is None else read.entry.generation
+        if read.controls:
+            return Served(overlaid_payload(read, self._cache.catalog.declared), None, generation)
+        if read.entry is None:
+            raise AssertionError("an entry or a control was read")
+        return Served(read.entry.payload, None, generation)
+
+    def body(self, served: Served) -> bytes:
+        """The answer about one user; the payload passes through as it is stored."""
+        return b'%b,"freshness":%b}' % (self.entry(served)[:-1], self.freshness())
+
+    def entry(self, served: Served) -> bytes:
+        """One user's part of an answer about many."""
+        if served.default_reason is None:
+            return b'{"profile":%b,"is_default":false,"default_reason":null,"generation":%d}' % (
+                served.payload,
+                served.generation,
+            )
+        return b'{"profile":%b,"is_default":true,"default_reason":"%b","generation":0}' % (
+            served.payload,
+            served.default_reason.encode(),
+        )
+
+    def freshness(self) -> bytes:
+        """How old the profiles are, as JSON; written once for every look at the cache."""
+        freshness = self._cache.freshness
+        if freshness is not self._freshness[0]:
+            text = NEVER_SYNCED if freshness is None else orjson.dumps(freshness_fields(freshness))
+            self._freshness = freshness, text
+        return self._freshness[1]
+
+    def why(self, served: Served) -> dict[str, Any]:
+        """What is believed and why, in words, with what can be chosen instead."""
+        declared = self._cache.catalog.declared
+        return {
+            **explained_profile(orjson.loads(served.payload)),
+            "dimensions": [declared.dimensions[name] for name in sorted(declared.dimensions)],
+            "purposes": [declared.purposes[name] for name in sorted(declared.purposes)],
+            "is_default": served.default_reason is not None,
+            "default_reason": served.default_reason,
+            "generation": served.generation,
+            "freshness": orjson.loads(self.freshness()),
+        }
+
+    def _served_default(self, reason: str, read: Read) -> Served:
+        """Defaults; where the build is stale, the user's own word still holds over them."""
+        self._metrics.defaults.labels(reason).inc()
+        declared = self._cache.catalog.declared
+        if read.controls:
+            return Served(orjson.dumps(overlaid(None, read.controls, declared)), reason, 0)
+        if self._default[0] is not declared:
+            self._default = declared, orjson.dumps(default_profile(declared))
+        return Served(self._default[1], reason, 0)
