@@ -110,7 +110,7 @@ def test_a_workspace_is_served_until_it_is_told_to_end(tmp_path: Path) -> None:
             read = client.get(
                 "/v1/users/bert/profile", headers={"authorization": f"Bearer {service}"}
             )
-            assert read.json()["default_reason"] == "stale"
+            assert read.json()["default_reason"] == "unknown_user"
         second = attune(tmp_path, "serve", "--port", "0")
         assert "already" in second.communicate(timeout=60)[1]
         assert second.returncode == 1
