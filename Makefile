@@ -65,10 +65,11 @@ test-spark: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package ## build both
 	@pytest -m spark --durations=5 -q
 
 .PHONY: bench
-bench: $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-reference ## speed of ingest, receiver and scorecards beside others (2 cores)
+bench: $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-reference ## speed of ingest, receiver, scorecards and preferences beside others (2 cores)
 	@python -m benchmarks.ingest
 	@python -m benchmarks.receiver
 	@python -m benchmarks.experiments
+	@python -m benchmarks.preferences
 
 .PHONY: bench-big
 bench-big: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## load one file of 5 GB and 10,000 tiny ones under 1 GB of memory

@@ -57,15 +57,14 @@ def put_world(path: Path, users: int, dimensions: int, values: int) -> Preferenc
     connection = duckdb.connect(str(path), config={"threads": CORES})
     connection.execute(f"select setseed({1 / SEED})")
     world = PreferenceWorld(as_of=START + timedelta(days=DAYS + 3), connection=connection)
-    world.put(Signals(*(np.empty(0) for _ in range(4))).table())
+    nobody, nothing = np.empty(0, dtype=np.int64), np.empty(0)
+    world.put(Signals(nobody, nobody, nothing, nothing).table())
     world.build("int_preference_partials_daily")
     step = 100_000
     for first in range(0, users, step):
         last = min(first + step, users)
         connection.execute(
-            PARTIALS.format(
-                first=first, last=last, dimensions=dimensions, values=values, days=DAYS
-            )
+            PARTIALS.format(first=first, last=last, dimensions=dimensions, values=values, days=DAYS)
         )
     connection.execute(
         "create or replace table int_users_personalizable as "
