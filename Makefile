@@ -69,11 +69,14 @@ test-spark: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package ## build both
 	@pytest -m spark --durations=5 -q
 
 .PHONY: bench
-bench: $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-reference ## speed of ingest, receiver, scorecards and read API beside others (2 cores)
+bench: $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-reference $(VENV)/.stamp-feast ## speed of ingest, scorecards, preferences, cache and API beside others (2 cores)
 	@python -m benchmarks.ingest
 	@python -m benchmarks.receiver
 	@python -m benchmarks.experiments
+	@python -m benchmarks.preferences
+	@python -m benchmarks.serving_cache
 	@python -m benchmarks.serving_api
+	@python -m benchmarks.hot_path
 
 .PHONY: bench-big
 bench-big: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## load one file of 5 GB and 10,000 tiny ones under 1 GB of memory
@@ -144,6 +147,13 @@ $(VENV)/.stamp-reference: requirements-reference.lock $(VENV)/.stamp-runtime
 	@$(BIN)/python -m venv --clear $(VENV)/reference
 	@$(VENV)/reference/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		--require-hashes -r requirements-reference.lock
+	@touch $@
+
+$(VENV)/.stamp-feast: requirements-feast.lock $(VENV)/.stamp-runtime
+	@echo 'Making .venv/feast, the feature store to compare with (once; a minute) ...'
+	@$(BIN)/python -m venv --clear $(VENV)/feast
+	@$(VENV)/feast/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--require-hashes -r requirements-feast.lock
 	@touch $@
 
 $(VENV)/.stamp-package: pyproject.toml $(VENV)/.stamp-runtime

@@ -1,14 +1,11 @@
 {#- Each signal counts in its own context and in 'all'. Daily partials are brought from the end of
     their day to the start of the cut's; those of that day itself are not decayed yet. -#}
 {%- set decay -%}
-    case
-        when partials.event_date >= cuts.cut_date or dimensions.half_life_days is null then 1e0
-        else power(
-            0.5e0,
-            ({{ days_between('partials.event_date', 'cuts.cut_date') }} - 1)
-            / dimensions.half_life_days
-        )
-    end
+    power(
+        0.5e0,
+        ({{ days_between('partials.event_date', 'cuts.cut_date') }} - 1)
+        / dimensions.half_life_days
+    )
 {%- endset %}
 with
 
@@ -28,6 +25,11 @@ personalizable as (
     select * from {{ ref('int_users_personalizable') }}
 ),
 
+sample as (
+    select * from {{ ref('int_preference_sample') }}
+    where position <= {{ var('preference_quality_users') }}
+),
+
 population as (
     select * from {{ ref('int_preference_population') }}
 ),
@@ -40,10 +42,16 @@ counted as (
     select
         cuts.cut,
         partials.*,
-        case when partials.event_date >= cuts.cut_date then partials.trials
-            else partials.decayed_trials * {{ decay }} end as trials_now,
-        case when partials.event_date >= cuts.cut_date then partials.successes
-            else partials.decayed_successes * {{ decay }} end as successes_now,
+        case
+            when dimensions.half_life_days is null then null
+            when partials.event_date >= cuts.cut_date then partials.trials
+            else partials.decayed_trials * {{ decay }}
+        end as trials_now,
+        case
+            when dimensions.half_life_days is null then null
+            when partials.event_date >= cuts.cut_date then partials.successes
+            else partials.decayed_successes * {{ decay }}
+        end as successes_now,
         personalizable.user_id is not null
         and not partials.is_reset
         and coalesce(partials.event_date >= cast(resets.reset_at as date), true) as is_own,
@@ -61,12 +69,16 @@ counted as (
         on partials.dimension = dimensions.dimension
     left join personalizable
         on partials.user_id = personalizable.user_id
+    left join sample
+        on partials.user_id = sample.user_id
     left join population
         on partials.user_id = population.user_id
     left join resets
         on
             partials.user_id = resets.user_id
             and partials.dimension = resets.dimension
+    -- the past is there to be judged: enough users do
+    where cuts.cut = 'now' or sample.user_id is not null
 ),
 
 in_contexts as (
@@ -92,12 +104,13 @@ select
     cast(sum(case when is_own then evidence_count else 0 end) as bigint) as evidence_count,
     {%- for name, column, condition in [
         ('raw_trials', 'trials', 'is_own'), ('raw_successes', 'successes', 'is_own'),
-        ('decayed_trials', 'trials_now', 'is_own'),
-        ('decayed_successes', 'successes_now', 'is_own'),
         ('population_trials', 'trials', 'is_population'),
         ('population_successes', 'successes', 'is_population'),
     ] %}
         {{ exact_sum('case when ' ~ condition ~ ' then ' ~ column ~ ' else 0e0 end') }} as {{ name }},
+    {%- endfor %}
+    {%- for name in ['trials', 'successes'] %}
+        {{ exact_sum('case when is_own then ' ~ name ~ '_now end') }} as decayed_{{ name }},
     {%- endfor %}
     min(case when is_own then first_signal_at end) as first_signal_at,
     max(case when is_own then last_signal_at end) as last_signal_at,

@@ -44,6 +44,7 @@ predicted as (
             outcomes.dimension = priors.dimension
             and outcomes.context = priors.context
             and outcomes.value = priors.value
+    where evidence.decayed_trials is not null
 ),
 
 user_gains as (

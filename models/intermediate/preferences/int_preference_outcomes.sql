@@ -10,8 +10,9 @@ cuts as (
     select * from {{ ref('int_preference_cuts') }}
 ),
 
-personalizable as (
-    select * from {{ ref('int_users_personalizable') }}
+sample as (
+    select * from {{ ref('int_preference_sample') }}
+    where position <= {{ var('preference_quality_users') }}
 ),
 
 resets as (
@@ -35,8 +36,8 @@ inner join cuts
         partials.event_date >= cuts.cut_date
         and partials.event_date < cuts.outcomes_until
         and coalesce(partials.loaded_date < cuts.loaded_before, true)
-inner join personalizable
-    on partials.user_id = personalizable.user_id
+inner join sample
+    on partials.user_id = sample.user_id
 left join resets
     on
         partials.user_id = resets.user_id

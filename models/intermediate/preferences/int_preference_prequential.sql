@@ -7,11 +7,9 @@ signals as (
     where weight > 0e0
 ),
 
-personalizable as (
-    select
-        user_id,
-        row_number() over (order by md5(user_id), user_id) as position
-    from {{ ref('int_users_personalizable') }}
+sample as (
+    select * from {{ ref('int_preference_sample') }}
+    where position <= {{ var('preference_prequential_users') }}
 ),
 
 resets as (
@@ -24,10 +22,8 @@ counted as (
         {{ order_key('signals.occurred_at', "concat(signals.event_id, signals.signal_name)") }}
             as signal_order
     from signals
-    inner join personalizable
-        on
-            signals.user_id = personalizable.user_id
-            and personalizable.position <= {{ var('preference_prequential_users') }}
+    inner join sample
+        on signals.user_id = sample.user_id
     left join resets
         on
             signals.user_id = resets.user_id

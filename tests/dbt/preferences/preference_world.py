@@ -38,6 +38,7 @@ SCORES = (
     "int_preference_partials_daily",
     "int_preference_cuts",
     "int_preference_resets",
+    "int_preference_sample",
     "int_preference_population",
     "int_preference_evidence",
     "int_preference_priors",
