@@ -99,7 +99,7 @@ class Api:
         client = scope["client"]
         try:
             token = self._access.require(authorization, client[0] if client else "", tokens.READ)
-            served = self._profiles.read(self._access.keys_of(token, unquoted(part)))
+            served = await self._profiles.read_soon(self._access.keys_of(token, unquoted(part)))
         except ApiError as error:
             await problem(error)(scope, receive, send)
             self._count(PROFILE_ROUTE, error.status, started)

@@ -41,6 +41,9 @@ class Cache:
         self._reader: Store | None = None
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="cache-look")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="cache-write")
+        # a file needs no round trip: alone is as good as together
+        self.is_remote = not url.startswith("sqlite:")
+        self._asking: list[tuple[Sequence[str], asyncio.Future[dict[str, Read] | None]]] = []
         self._cleaning: set[asyncio.Task[None]] = set()
         self._trouble = ""
         self.catalog = Catalog()
@@ -94,6 +97,18 @@ class Cache:
             self._fail(error)
             return None
 
+    async def read_together(self, keys: Sequence[str]) -> dict[str, Read] | None:
+        """Return what is known under the keys, read at once for all who ask in this turn.
+
+        One round trip to a server then serves as many requests as came together.
+        """
+        loop = asyncio.get_running_loop()
+        if not self._asking:
+            loop.call_soon(self._answer_all)
+        found: asyncio.Future[dict[str, Read] | None] = loop.create_future()
+        self._asking.append((keys, found))
+        return await found
+
     async def add_control(self, control: Control) -> None:
         """Serve a control from now on.
 
@@ -123,6 +138,13 @@ class Cache:
         self._looker.shutdown()
         self._writer.shutdown()
         self._drop_reader()
+
+    def _answer_all(self) -> None:
+        asking, self._asking = self._asking, []
+        found = self.read_many(list({key for keys, _ in asking for key in keys}))
+        for _, future in asking:
+            if not future.done():
+                future.set_result(found)
 
     def _look(self, before: Catalog) -> Catalog:
         with open_store(self._url, read_only=True) as store:

@@ -62,6 +62,15 @@ class Profiles:
                 return self.serve(read)
         return self._served_default(UNKNOWN, NOTHING)
 
+    async def read_soon(self, keys: Sequence[str]) -> Served:
+        """Serve the user who has these keys, in one go with others where the cache is a server."""
+        if not self._cache.is_remote:
+            return self.read(keys)
+        found = await self._cache.read_together(keys)
+        if found is None:
+            return self._served_default(GONE, NOTHING)
+        return self.serve(next((found[key] for key in keys if key in found), NOTHING))
+
     def read_many(self, users: Mapping[str, Sequence[str]]) -> dict[str, Served]:
         """Serve many users, given as name -> keys; in one read of the cache."""
         found = self._cache.read_many([key for keys in users.values() for key in keys])

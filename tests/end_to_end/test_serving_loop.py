@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import httpx
 import orjson
 import pytest
@@ -18,14 +16,14 @@ from orchestration.receiver.config import Limits
 from serving.api.events import Trace as TraceOfEvent
 from serving.api.events import event_line, new_event_id
 from serving.clock import utc_now
+from serving.hot_marts import encode_key
 from serving.store import open_store
 from serving.sync import sync
 from serving.verify import verify
-from tests.serving.api.served import policy, serving
-from tests.serving.conftest import node
+from tests.serving.api.served import dimension, experiment, fill, policy, profile, serving, world
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
     from pathlib import Path
 
@@ -48,22 +46,26 @@ def emitted(name: str, at: datetime, trace_id: str = "", **attributes: Any) -> b
     return event_line(name, named, event_id=new_event_id(), at=at, trace=trace)
 
 
+def served_before(users: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """What an earlier build would have served: consent, and nothing known yet."""
+    point = {"decision_point": "reply-format", "context_attributes": "task.kind", "bins": None}
+    arms = policy("all", bullets=0.5, code_first=0.25, prose=0.25)
+    answers = experiment("answers", started_at="2020-01-01T00:00:00Z")
+    style = dimension("answer_style", "detailed", "concise", "detailed")
+    return {
+        "hot_consent_purposes": world()["hot_consent_purposes"],
+        "hot_user_profiles": {user: profile() for user in users},
+        "hot_preference_dimensions": {"answer_style": style},
+        "hot_experiments": {"answers": answers},
+        "hot_decision_points": {"reply-format": point},
+        "hot_policy_arms": {encode_key(["reply-format", "all"]): arms},
+    }
+
+
 def synced(under_test: WorkspaceUnderTest) -> None:
-    """Sync what was built, with a policy where no model makes one."""
+    """Sync what was built."""
     workspace = under_test.workspace
     manifest = orjson.loads(workspace.manifest.read_bytes())
-    name = "hot_policy_arms"
-    is_built = any(each["name"] == name for each in manifest["nodes"].values())
-    if not is_built:
-        extra = node(name, ["decision_point", "context"])
-        manifest["nodes"][f"model.attune.{name}"] = extra
-        payload = json.dumps(policy("all", bullets=0.5, code_first=0.25, prose=0.25))
-        with duckdb.connect(str(workspace.warehouse)) as connection:
-            connection.execute(
-                f"create or replace table serving.{name} as select 'reply-format' as decision_point,"
-                " 'all' as context, $1::varchar as payload, md5($1::varchar) as content_hash",
-                [payload],
-            )
     with (
         open_warehouse(workspace.warehouse) as connection,
         open_store(workspace.cache_url) as store,
@@ -75,6 +77,8 @@ def synced(under_test: WorkspaceUnderTest) -> None:
             as_of=steps.build_as_of(connection, workspace),
             run_id="test",
             ledger=workspace.home / "ledger.duckdb",
+            # the erased user, and what this world's declarations do not know
+            allow_removal=True,
         )
         assert verify(connection, store, manifest).ok
 
@@ -96,13 +100,11 @@ def test_what_is_served_and_said_comes_back(
         for user in ("anna", "bert", "carl")
     ]
     under_test.drop("first.jsonl", b"\n".join(first) + b"\n")
-    under_test.ingest()
-    under_test.build()
-    synced(under_test)
-
     api_ports = replace(serve.ports(under_test.workspace, Limits(free_bytes=0)), now=lambda: moment)
-    (under_test.workspace.home / serve.STAGING).mkdir()
+    stable = {user: api_ports.pseudonyms(user)[-1] for user in ("anna", "bert", "carl")}
     url = under_test.workspace.cache_url
+    fill(tmp_path, url, served_before(stable.values()), moment)
+    (under_test.workspace.home / serve.STAGING).mkdir()
     with (
         serving(tmp_path, url=url, views={}, ports=api_ports) as served,
         served.client() as client,
@@ -185,7 +187,6 @@ def test_what_is_served_and_said_comes_back(
     }
     assert {said.json()["event_id"], withdrawn.json()["event_id"]} < held
     synced(under_test)
-    stable = {user: api_ports.pseudonyms(user)[-1] for user in before}
     with open_store(url, read_only=True) as store:
         assert [control for block in store.controls() for control in block] == []
         after = {user: store.read("hot_user_profiles", key) for user, key in stable.items()}
