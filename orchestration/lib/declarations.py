@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, str]
 SUM_TOLERANCE = 1e-6
+CURRENT_TABLE = "current_table"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,13 @@ def one_of(*choices: str) -> Callable[[str], str | None]:
         return None if value in choices else f"{value!r} is none of {', '.join(choices)}"
 
     return check
+
+
+def policy_name(value: str) -> str | None:
+    """Any name but the one that attune gives to what it serves."""
+    if value == CURRENT_TABLE:
+        return f"{value!r} is attune's own name for the probabilities that it serves: choose another"
+    return None
 
 
 def moment(value: str) -> str | None:
@@ -273,7 +281,7 @@ TABLES: Mapping[str, Table] = {
     ),
     "preferences/target_policies.csv": Table(
         {
-            "policy_name": _required(),
+            "policy_name": _required(policy_name),
             "decision_point": _required(),
             "context": _optional(),
             "position": _optional(integer()),
