@@ -1,0 +1,16 @@
+{#- Who is served defaults so that the effect of personalization can be measured: by a hash, so that
+    it is the same in every build, and so that a larger share keeps those who were held out before. -#}
+with
+
+users as (
+    select * from {{ ref('dim_users') }}
+),
+
+holdout as (
+    select * from {{ ref('stg_declarations__personalization_holdout') }}
+)
+
+select users.user_id
+from users
+cross join holdout
+where {{ hash_share("concat(holdout.salt, ':', users.user_id)") }} < holdout.share
