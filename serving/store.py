@@ -121,7 +121,7 @@ class Rows(Protocol):
         """Yield blocks of (key, content_hash, payload), by key if that is asked for."""
         ...
 
-    def encoded(self, expression: str, block_rows: int) -> Iterator[tuple[int, bytes]]:
+    def encoded(self, expression: str, block_rows: int) -> Iterator[tuple[int, memoryview]]:
         """Yield blocks as their number of rows and their text, encoded by the warehouse.
 
         Args:

@@ -20,10 +20,10 @@ import duckdb
 from orchestration.lib.dbt_runner import environment
 from orchestration.lib.errors import EmptyError, SettingError
 from orchestration.lib.report import open_warehouse
+from serving.ledger import ledger_path
 from serving.publish import PublishReport
 from serving.publish import publish as publish_file
 from serving.store import open_store
-from serving.ledger import ledger_path
 from serving.sync import SyncReport
 from serving.sync import sync as sync_views
 from serving.verify import VerifyReport

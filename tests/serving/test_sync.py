@@ -176,7 +176,7 @@ class OneRow:
     def blocks(self, **_: bool) -> Iterator[list[tuple[str, str, bytes]]]:
         yield [("z", "h", b"v")]
 
-    def encoded(self, expression: str, block_rows: int) -> Iterator[tuple[int, bytes]]:
+    def encoded(self, expression: str, block_rows: int) -> Iterator[tuple[int, memoryview]]:
         raise NotImplementedError
 
 

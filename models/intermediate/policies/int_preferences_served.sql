@@ -1,23 +1,14 @@
 {#- Preferences as the assistant gets them: what was inferred of users who are held out is left out.
     What they set themselves still holds. -#}
-{%- set relation = ref('dim_user_preferences') %}
-{%- set names = [
-    'user_id', 'dimension', 'context', 'value', 'kind', 'score', 'score_lower', 'score_upper',
-    'evidence_count', 'reason', 'valid_from'
+{%- set used_when_served = [
+    'score', 'score_lower', 'score_upper', 'valid_from', 'trials', 'successes', 'prior_mean',
+    'prior_strength', 'segment', 'everyone_term', 'context_term', 'segment_term', 'own_term',
+    'first_signal_at', 'last_signal_at'
 ] %}
-{%- if execute and load_relation(relation) is not none %}
-    {%- set names = adapter.get_columns_in_relation(relation) | map(attribute='name') | list %}
-{%- endif %}
-{%- set kept = ['user_id', 'dimension', 'context', 'evidence_count'] %}
-{%- set replaced = {
-    'value': 'default_value',
-    'kind': "'default'",
-    'reason': "'Default: you are in the group that is served defaults to measure what personalization does.'"
-} %}
 with
 
 preferences as (
-    select * from {{ relation }}
+    select * from {{ ref('dim_user_preferences') }}
 ),
 
 dimensions as (
@@ -41,12 +32,18 @@ marked as (
 )
 
 select
-    {%- for name in names %}
-        {%- if name in kept %}
-            {{ name }}
-        {%- else %}
-            case when is_held_out then {{ replaced.get(name, 'null') }} else {{ name }} end as {{ name }}
-        {%- endif %}
-        {{- ',' if not loop.last }}
+    user_id,
+    dimension,
+    context,
+    case when is_held_out then default_value else value end as value,
+    case when is_held_out then 'default' else kind end as kind,
+    evidence_count,
+    case
+        when is_held_out
+            then 'Default: you are in the group that shows us what personalization is worth.'
+        else reason
+    end as reason
+    {%- for name in used_when_served %},
+        case when not is_held_out then {{ name }} end as {{ name }}
     {%- endfor %}
 from marked

@@ -8,9 +8,17 @@ users as (
 
 holdout as (
     select * from {{ ref('stg_declarations__personalization_holdout') }}
+),
+
+hashed as (
+    select
+        users.user_id,
+        holdout.share,
+        md5(concat(holdout.salt, ':', users.user_id)) as digest
+    from users
+    cross join holdout
 )
 
-select users.user_id
-from users
-cross join holdout
-where {{ hash_share("concat(holdout.salt, ':', users.user_id)") }} < holdout.share
+select user_id
+from hashed
+where {{ hash_share('digest') }} < share

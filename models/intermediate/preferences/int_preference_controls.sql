@@ -12,6 +12,10 @@ controls as (
     select * from {{ ref('stg_telemetry__preference_controls') }}
 ),
 
+batches as (
+    select * from {{ ref('stg_telemetry__batches') }}
+),
+
 dimensions as (
     select * from {{ ref('stg_declarations__preference_dimensions') }}
 )
@@ -23,10 +27,14 @@ select
     coalesce(controls.context, 'all') as context,
     controls.value,
     events.occurred_at,
+    events.event_date,
+    cast(batches.loaded_at as date) as loaded_date,
     events.event_name = 'user.preference.cleared' as is_reset
 from events
 inner join controls
     on events.record_key = controls.record_key
+inner join batches
+    on events.batch_id = batches.batch_id
 -- a reset without a dimension resets every one
 inner join dimensions
     on

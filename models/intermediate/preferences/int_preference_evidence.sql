@@ -1,9 +1,23 @@
-{#- One row per user, dimension, context and value: undecayed and decayed evidence that counts now.
-    Each signal counts in its own context and in 'all'. -#}
+{#- Each signal counts in its own context and in 'all'. Daily partials are brought from the end of
+    their day to the start of the cut's; those of that day itself are not decayed yet. -#}
+{%- set decay -%}
+    case
+        when partials.event_date >= cuts.cut_date or dimensions.half_life_days is null then 1e0
+        else power(
+            0.5e0,
+            ({{ days_between('partials.event_date', 'cuts.cut_date') }} - 1)
+            / dimensions.half_life_days
+        )
+    end
+{%- endset %}
 with
 
-signals as (
-    select * from {{ ref('int_preference_signals') }}
+partials as (
+    select * from {{ ref('int_preference_partials_daily') }}
+),
+
+cuts as (
+    select * from {{ ref('int_preference_cuts') }}
 ),
 
 dimensions as (
@@ -14,37 +28,45 @@ personalizable as (
     select * from {{ ref('int_users_personalizable') }}
 ),
 
+population as (
+    select * from {{ ref('int_preference_population') }}
+),
+
 resets as (
     select * from {{ ref('int_preference_resets') }}
 ),
 
-as_of as (
-    select * from {{ ref('int_as_of') }}
-),
-
 counted as (
     select
-        signals.*,
-        -- decay stands at the start of the day: within a day nobody's score moves by itself
-        case
-            when dimensions.half_life_days is null then 1e0
-            else power(
-                0.5e0,
-                greatest({{ days_between('signals.occurred_at', 'as_of.as_of') }}, 0)
-                / dimensions.half_life_days
-            )
-        end as decay
-    from signals
-    inner join personalizable
-        on signals.user_id = personalizable.user_id
+        cuts.cut,
+        partials.*,
+        case when partials.event_date >= cuts.cut_date then partials.trials
+            else partials.decayed_trials * {{ decay }} end as trials_now,
+        case when partials.event_date >= cuts.cut_date then partials.successes
+            else partials.decayed_successes * {{ decay }} end as successes_now,
+        personalizable.user_id is not null
+        and not partials.is_reset
+        and coalesce(partials.event_date >= cast(resets.reset_at as date), true) as is_own,
+        population.user_id is not null
+        and coalesce(partials.loaded_date < cuts.loaded_before, true)
+        and coalesce(
+            partials.event_date > resets.population_reset_date
+            or (partials.event_date = resets.population_reset_date and not partials.is_reset),
+            true
+        ) as is_population
+    from partials
+    inner join cuts
+        on coalesce(partials.event_date < cuts.evidence_until, true)
     inner join dimensions
-        on signals.dimension = dimensions.dimension
-    cross join as_of
+        on partials.dimension = dimensions.dimension
+    left join personalizable
+        on partials.user_id = personalizable.user_id
+    left join population
+        on partials.user_id = population.user_id
     left join resets
         on
-            signals.user_id = resets.user_id
-            and signals.dimension = resets.dimension
-    where resets.reset_at is null or signals.occurred_at > resets.reset_at
+            partials.user_id = resets.user_id
+            and partials.dimension = resets.dimension
 ),
 
 in_contexts as (
@@ -52,24 +74,33 @@ in_contexts as (
         counted.*,
         'all' as surface
     from counted
+    where is_own or is_population
     union all
     select
         counted.*,
         counted.context as surface
     from counted
-    where counted.context != 'all'
+    where counted.context != 'all' and (is_own or is_population)
 )
 
 select
+    cut,
     user_id,
     dimension,
     surface as context,
     value,
-    count(*) as evidence_count,
-    {{ exact_sum('weight') }} as raw_trials,
-    {{ exact_sum('weight * outcome') }} as raw_successes,
-    {{ exact_sum('weight * decay') }} as trials,
-    {{ exact_sum('weight * outcome * decay') }} as successes,
-    max(occurred_at) as last_signal_at
+    cast(sum(case when is_own then evidence_count else 0 end) as bigint) as evidence_count,
+    {%- for name, column, condition in [
+        ('raw_trials', 'trials', 'is_own'), ('raw_successes', 'successes', 'is_own'),
+        ('decayed_trials', 'trials_now', 'is_own'),
+        ('decayed_successes', 'successes_now', 'is_own'),
+        ('population_trials', 'trials', 'is_population'),
+        ('population_successes', 'successes', 'is_population'),
+    ] %}
+        {{ exact_sum('case when ' ~ condition ~ ' then ' ~ column ~ ' else 0e0 end') }} as {{ name }},
+    {%- endfor %}
+    min(case when is_own then first_signal_at end) as first_signal_at,
+    max(case when is_own then last_signal_at end) as last_signal_at,
+    max(case when is_own then last_favourable_at end) as last_favourable_at
 from in_contexts
-group by user_id, dimension, surface, value
+group by cut, user_id, dimension, surface, value

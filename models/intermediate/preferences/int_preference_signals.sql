@@ -1,7 +1,10 @@
 {#- What users did that says something about a preference, with consent at that time. -#}
 {{ overwrite_by(
     'int_event_date_versions', 'event_date',
-    ['preference_signals', 'preference_dimensions', 'preference_values', 'context_bins']
+    [
+        'preference_signals', 'preference_dimensions', 'preference_values', 'context_bins',
+        'consent_purposes', 'attribute_aliases',
+    ]
 ) }}
 {%- set positions = [1, 2, 3] %}
 with
@@ -17,6 +20,10 @@ events as (
 records as (
     select * from {{ ref('stg_telemetry__records') }}
     where {{ is_touched('event_date') }}
+),
+
+batches as (
+    select * from {{ ref('stg_telemetry__batches') }}
 ),
 
 signals as (
@@ -92,11 +99,24 @@ binned as (
                 and {{ number }} >= coalesce(bins_{{ position }}.lower, -1e300)
                 and {{ number }} < coalesce(bins_{{ position }}.upper, 1e300)
     {%- endfor %}
+),
+
+-- known since its first copy: which copy survives must not make a signal younger
+first_loads as (
+    select
+        records.event_id,
+        cast(min(batches.loaded_at) as date) as loaded_date
+    from records
+    inner join batches
+        on records.batch_id = batches.batch_id
+    where records.event_id in (select matched.event_id from matched)
+    group by records.event_id
 )
 
 select
     binned.event_id,
     binned.event_date,
+    first_loads.loaded_date,
     binned.occurred_at,
     binned.user_id,
     binned.signal_name,
@@ -112,4 +132,6 @@ inner join preference_values
     on
         binned.dimension = preference_values.dimension
         and binned.value = preference_values.value
+inner join first_loads
+    on binned.event_id = first_loads.event_id
 where binned.outcome between 0e0 and 1e0

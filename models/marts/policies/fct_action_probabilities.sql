@@ -1,11 +1,13 @@
+{#- Thompson sampling's probabilities over the exploration floor: what is served, and what a decision
+    logs as its propensity. Where rewards are no shares nothing is preferred. -#}
 with
 
-chances as (
-    select * from {{ ref('int_action_chances') }}
+beliefs as (
+    select * from {{ ref('int_policy_beliefs') }}
 ),
 
-posteriors as (
-    select * from {{ ref('int_action_posteriors') }}
+chances as (
+    select * from {{ ref('int_policy_chances') }}
 ),
 
 decision_points as (
@@ -14,38 +16,49 @@ decision_points as (
 
 counted as (
     select
-        chances.*,
+        beliefs.decision_point,
+        beliefs.context,
+        beliefs.action,
+        beliefs.decisions,
+        beliefs.alpha,
+        beliefs.beta,
         decision_points.exploration_floor as declared_floor,
-        count(*) over (partition by chances.decision_point, chances.context) as action_count
-    from chances
+        count(*) over (partition by beliefs.decision_point, beliefs.context) as action_count,
+        beliefs.alpha / nullif(beliefs.alpha + beliefs.beta, 0e0) as posterior_mean,
+        -- no contender: others are better for sure
+        case when beliefs.alpha is not null then coalesce(chances.chance, 0e0) end
+            as thompson_probability
+    from beliefs
     inner join decision_points
-        on chances.decision_point = decision_points.decision_point
+        on beliefs.decision_point = decision_points.decision_point
+    left join chances
+        on
+            beliefs.decision_point = chances.decision_point
+            and beliefs.context = chances.context
+            and beliefs.action = chances.action
 ),
 
--- without any floor an action may never be tried again, and the log cannot speak of it
 floored as (
     select
         counted.*,
+        -- an action that is never taken is never learned of: no floor is 0 or above equal shares
         least(
-            greatest(declared_floor, {{ var('exploration_floor_minimum') }}), 1e0 / action_count
+            greatest(declared_floor, {{ var('minimum_exploration') }}), 1e0 / action_count
         ) as exploration_floor
     from counted
 )
 
 select
-    floored.decision_point,
-    floored.context,
-    floored.action,
-    posteriors.decisions,
-    posteriors.alpha,
-    posteriors.beta,
-    floored.chance as best_probability,
-    floored.exploration_floor,
-    floored.exploration_floor
-    + (1e0 - floored.action_count * floored.exploration_floor) * floored.chance as probability
+    decision_point,
+    context,
+    action,
+    decisions,
+    posterior_mean,
+    thompson_probability,
+    exploration_floor,
+    case
+        when thompson_probability is null then 1e0 / action_count
+        else exploration_floor + (1e0 - action_count * exploration_floor) * thompson_probability
+    end as probability,
+    case when thompson_probability is null then 'uniform' else 'thompson' end as basis
 from floored
-inner join posteriors
-    on
-        floored.decision_point = posteriors.decision_point
-        and floored.context = posteriors.context
-        and floored.action = posteriors.action

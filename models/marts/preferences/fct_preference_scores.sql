@@ -1,28 +1,8 @@
 with
 
-evidence as (
-    select * from {{ ref('int_preference_evidence') }}
-),
-
-priors as (
-    select * from {{ ref('int_preference_priors') }}
-),
-
 posteriors as (
-    select
-        evidence.*,
-        priors.prior_mean,
-        priors.prior_strength,
-        priors.prior_kind,
-        evidence.successes + priors.prior_mean * priors.prior_strength as alpha,
-        evidence.trials - evidence.successes + (1e0 - priors.prior_mean) * priors.prior_strength
-            as beta
-    from evidence
-    inner join priors
-        on
-            evidence.dimension = priors.dimension
-            and evidence.context = priors.context
-            and evidence.value = priors.value
+    select * from {{ ref('int_preference_posteriors') }}
+    where cut = 'now'
 ),
 
 -- many users share their counts: quantiles are computed once for each pair of parameters
@@ -63,9 +43,16 @@ select
     prior_mean,
     prior_strength,
     prior_kind,
+    segment_name,
+    segment_value,
     alpha / (alpha + beta) as score,
     score_lower,
     score_upper,
+    everyone_term,
+    context_term,
+    segment_term,
+    own_term,
     evidence_count,
+    first_signal_at,
     last_signal_at
 from with_intervals

@@ -7,6 +7,16 @@ action_probabilities as (
     select * from {{ ref('fct_action_probabilities') }}
 ),
 
+arms as (
+    select
+        decision_point,
+        context,
+        max(exploration_floor) as exploration_floor,
+        {{ sorted_list(struct_of({'action': 'action', 'probability': 'probability'})) }} as actions
+    from action_probabilities
+    group by decision_point, context
+),
+
 described as (
     select
         decision_point,
@@ -14,15 +24,11 @@ described as (
         {{ json_text(struct_of({
             'decision_point': 'decision_point',
             'context': 'context',
-            'actions': sorted_list(struct_of({
-                'action': 'action',
-                'probability': 'round(probability, 9)',
-            })),
-            'exploration_floor': 'max(exploration_floor)',
             'position': 'cast(null as bigint)',
+            'actions': 'actions',
+            'exploration_floor': 'exploration_floor',
         })) }} as payload
-    from action_probabilities
-    group by decision_point, context
+    from arms
 )
 
 select

@@ -38,6 +38,7 @@ preference_lists as (
             'score_upper': 'score_upper',
             'evidence_count': 'evidence_count',
             'reason': 'reason',
+            'why': preference_why('preferences'),
         })) }} as preferences
     from preferences
     group by user_id

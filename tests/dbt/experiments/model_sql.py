@@ -64,6 +64,8 @@ def render(text: str, variables: Mapping[str, Any] | None = None) -> str:
         "adapter": _Adapter(),
         "ref": lambda name: name,
         "var": lambda name: (variables or {})[name],
+        "config": lambda **_: "",
+        "execute": False,
     }
     for path in sorted((PROJECT_DIR / "macros").rglob("*.sql")):
         for name in MACRO.findall(path.read_text(encoding="utf-8")):

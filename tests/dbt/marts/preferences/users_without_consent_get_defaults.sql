@@ -1,4 +1,5 @@
--- Fails if a user who does not consent to personalization is scored or served anything but defaults.
+-- Fails if a user who does not consent to personalization is scored, served anything but defaults, or
+-- has a history of it.
 with
 
 refusing as (
@@ -13,13 +14,19 @@ personalized as (
         dimension,
         kind as what
     from {{ ref('dim_user_preferences') }}
-    where kind != 'default'
+    where kind != 'default' or score is not null
     union all
     select
         user_id,
         dimension,
         'score' as what
     from {{ ref('fct_preference_scores') }}
+    union all
+    select
+        user_id,
+        dimension,
+        'change' as what
+    from {{ ref('fct_preference_changes') }}
 )
 
 select
