@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, str]
 SUM_TOLERANCE = 1e-6
+CURRENT_TABLE = "current_table"
+HOLDOUT_EXPERIMENT = "personalization-holdout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,13 @@ def one_of(*choices: str) -> Callable[[str], str | None]:
         return None if value in choices else f"{value!r} is none of {', '.join(choices)}"
 
     return check
+
+
+def policy_name(value: str) -> str | None:
+    """Any name but the one that attune gives to what it serves."""
+    if value == CURRENT_TABLE:
+        return f"{value!r} is attune's own name for the probabilities that it serves: choose another"
+    return None
 
 
 def moment(value: str) -> str | None:
@@ -273,7 +282,7 @@ TABLES: Mapping[str, Table] = {
     ),
     "preferences/target_policies.csv": Table(
         {
-            "policy_name": _required(),
+            "policy_name": _required(policy_name),
             "decision_point": _required(),
             "context": _optional(),
             "position": _optional(integer()),
@@ -353,6 +362,7 @@ def check_declarations(declarations: Path, project_dir: Path) -> list[Problem]:
     problems += _layer_problems(tables)
     problems += _bounds_problems(tables)
     problems += _default_value_problems(tables)
+    problems += _holdout_problems(tables)
     problems += _metric_problems(tables, declarations, project_dir)
     return problems
 
@@ -513,6 +523,34 @@ def _layer_problems(tables: Mapping[str, list[tuple[int, Row]]]) -> Iterator[Pro
                 number_,
                 f"layer {layer!r} assigns {units[layer]}s in another row and {unit}s here; "
                 "use one unit per layer",
+            )
+
+
+def _holdout_problems(tables: Mapping[str, list[tuple[int, Row]]]) -> Iterator[Problem]:
+    """There is one holdout, and its experiment expects the share that is held out."""
+    name = "preferences/personalization_holdout.csv"
+    variants = "experiments/experiment_variants.csv"
+    rows = tables[name]
+    for number_, _ in rows[1:]:
+        yield Problem(name, number_, "is a second holdout; keep one row")
+    held_out = float(rows[0][1]["share"]) if rows and not share(rows[0][1].get("share", "")) else 0
+    allocations = {"held_out": held_out, "personalized": 1 - held_out}
+    for number_, row in tables[variants]:
+        if row.get("experiment_name") != HOLDOUT_EXPERIMENT:
+            continue
+        wanted, allocation = allocations.get(row.get("variant", "")), row.get("allocation", "")
+        if wanted is None:
+            yield Problem(
+                variants,
+                number_,
+                f"variant {row.get('variant')!r} of {HOLDOUT_EXPERIMENT} is none of "
+                f"{', '.join(allocations)}",
+            )
+        elif share(allocation) is None and abs(float(allocation) - wanted) > SUM_TOLERANCE:
+            yield Problem(
+                variants,
+                number_,
+                f"allocation {allocation} is not the {wanted:g} that {name} leaves to it",
             )
 
 

@@ -3,6 +3,10 @@ with
 
 exposures as (
     select * from {{ ref('int_exposures_resolved') }}
+),
+
+holdout_exposures as (
+    select * from {{ ref('int_holdout_exposures') }}
 )
 
 select
@@ -23,3 +27,16 @@ group by
     unit_id,
     trace_id,
     case when trace_id is null then event_id end
+union all
+select
+    flag_key,
+    variant,
+    user_id as unit_id,
+    cast(null as string) as trace_id,
+    exposed_at,
+    1 as record_count,
+    event_id,
+    user_id,
+    cast(null as string) as session_id,
+    cast(null as string) as organization_id
+from holdout_exposures

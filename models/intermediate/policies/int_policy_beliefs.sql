@@ -1,6 +1,7 @@
 {#- What is believed of each action before the next decision, also pooled over contexts ('all') and
-    of declared actions that were never taken. Where the declared prior counts for nothing it is the
-    uniform one: a posterior without a prior may put all its weight on 0 or 1. -#}
+    of declared actions that were never taken. Where the declared prior counts for nothing, or every
+    reward is 0 or every one 1, it is the uniform one: a posterior without a prior may put all its
+    weight on 0 or 1. -#}
 with
 
 arms as (
@@ -102,6 +103,13 @@ believed as (
             contexts.decision_point = by_context.decision_point
             and contexts.context = by_context.context
             and actions.action = by_context.action
+),
+
+weighed as (
+    select
+        believed.*,
+        prior_strength > 0e0 and prior_mean > 0e0 and prior_mean < 1e0 as has_prior
+    from believed
 )
 
 select
@@ -113,14 +121,14 @@ select
         when has_shares_as_rewards
             then
                 reward_sum
-                + case when prior_strength > 0e0 then prior_strength * prior_mean else 1e0 end
+                + case when has_prior then prior_strength * prior_mean else 1e0 end
     end as alpha,
     case
         when has_shares_as_rewards
             then
                 decisions - reward_sum
                 + case
-                    when prior_strength > 0e0 then prior_strength * (1e0 - prior_mean) else 1e0
+                    when has_prior then prior_strength * (1e0 - prior_mean) else 1e0
                 end
     end as beta
-from believed
+from weighed

@@ -6,7 +6,7 @@ cells as (
 ),
 
 policies as (
-    select * from {{ ref('stg_declarations__target_policies') }}
+    select * from {{ ref('int_target_policies') }}
 ),
 
 decision_points as (

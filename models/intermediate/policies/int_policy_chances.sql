@@ -1,7 +1,9 @@
-{#- The probability that an action is the best one: the integral of the other actions' distribution
-    functions over its own, by the trapezoidal rule on points where some action's log odds lie an
-    eighth of a standard deviation apart. Unlike draws it is the same each time. Actions that lie six
-    standard deviations below another have no chance. -#}
+{#- How likely each action is to be the best: the integral of its posterior density times the
+    distribution functions of all others, by Simpson's rule. The grid holds points around the centre
+    of every action, so that a narrow posterior beside a wide one is met too. It is laid over the
+    log-odds, where no Beta density has a pole. -#}
+{%- set steps = 24 %}
+{%- set sites = ['left', 'middle', 'right'] %}
 with
 
 beliefs as (
@@ -9,114 +11,153 @@ beliefs as (
     where alpha is not null
 ),
 
-log_odds as (
-    select
-        beliefs.*,
-        {{ digamma('alpha') }} - {{ digamma('beta') }} as log_odds_mean,
-        sqrt({{ trigamma('alpha') }} + {{ trigamma('beta') }}) as log_odds_deviation
-    from beliefs
-),
-
-best_lower_limits as (
-    select
-        log_odds.*,
-        max(log_odds_mean - 6e0 * log_odds_deviation) over (
-            partition by decision_point, context
-        ) as best_lower_limit
-    from log_odds
-),
-
-contenders as (
-    select * from best_lower_limits
-    where log_odds_mean + 6e0 * log_odds_deviation >= best_lower_limit
-),
-
-tens as (
-    {% for number in range(13) -%}
-        select {{ number }} as ten {{ 'union all' if not loop.last }}
-    {% endfor %}
-),
-
-ones as (
-    {% for number in range(10) -%}
-        select {{ number }} as one {{ 'union all' if not loop.last }}
-    {% endfor %}
-),
-
-points as (
-    select distinct
-        contenders.decision_point,
-        contenders.context,
-        1e0 / (1e0 + exp(
-            -contenders.log_odds_mean
-            - contenders.log_odds_deviation * (-8e0 + 1.25e-1 * (10 * tens.ten + ones.one))
-        )) as reward
-    from contenders
-    cross join tens
-    cross join ones
-    union all
-    select distinct
-        decision_point,
-        context,
-        1e0 as reward
-    from contenders
-),
-
-at_points as (
-    select
-        contenders.decision_point,
-        contenders.context,
-        contenders.action,
-        contenders.alpha,
-        contenders.beta,
-        points.reward
-    from contenders
-    inner join points
-        on
-            contenders.decision_point = points.decision_point
-            and contenders.context = points.context
-),
-
-{{ incomplete_beta('at_points', 'reward', 'alpha', 'beta', output='below', name='distributed') }},
-
-logged as (
-    select
-        distributed.*,
-        ln(case when below > 1e-300 then below else 1e-300 end) as log_below
-    from distributed
-),
-
--- the chance that every other action earns less than this point
-others as (
-    select
-        logged.*,
-        exp(
-            sum(log_below) over (partition by decision_point, context, reward) - log_below
-        ) as others_below
-    from logged
-),
-
-steps as (
-    select
-        others.*,
-        coalesce(
-            lag(below) over (partition by decision_point, context, action order by reward), 0e0
-        ) as below_before,
-        coalesce(
-            lag(others_below) over (
-                partition by decision_point, context, action order by reward
-            ), 0e0
-        ) as others_below_before
-    from others
-),
-
-chances as (
+-- the log-odds fall off like exp(alpha t) on the left and like exp(-beta t) on the right
+posteriors as (
     select
         decision_point,
         context,
         action,
-        sum((below - below_before) * 5e-1 * (others_below + others_below_before)) as chance
-    from steps
+        alpha,
+        beta,
+        ln(alpha / beta) as centre,
+        7e0 * sqrt(1e0 / alpha + 1e0 / beta) + 2.5e1 / alpha as left_reach,
+        7e0 * sqrt(1e0 / alpha + 1e0 / beta) + 2.5e1 / beta as right_reach
+    from beliefs
+),
+
+steps as (
+    select * from (
+        values {% for step in range(-steps, steps + 1) %}({{ step }}){{ ', ' if not loop.last }}{% endfor %}
+    ) as numbers (step)
+),
+
+points as (
+    select distinct
+        posteriors.decision_point,
+        posteriors.context,
+        posteriors.centre
+        + case
+            when steps.step < 0 then -posteriors.left_reach
+            else posteriors.right_reach
+        end * steps.step * steps.step / {{ steps * steps }}e0 as point
+    from posteriors
+    cross join steps
+),
+
+cells as (
+    select
+        decision_point,
+        context,
+        point as left_point,
+        lead(point) over (partition by decision_point, context order by point) as right_point
+    from points
+),
+
+placed as (
+    select
+        posteriors.*,
+        cells.left_point,
+        (cells.left_point + cells.right_point) / 2e0 as middle_point,
+        cells.right_point,
+        cells.right_point - cells.left_point as width
+    from cells
+    inner join posteriors
+        on
+            cells.decision_point = posteriors.decision_point
+            and cells.context = posteriors.context
+    where cells.right_point is not null
+),
+
+-- relative to the density at the centre: constants cancel
+dense as (
+    select
+        decision_point,
+        context,
+        action,
+        left_point,
+        width
+        {%- for site in sites %},
+            exp(
+                alpha * (
+                    least({{ site }}_point, 0e0) - least(centre, 0e0)
+                    - ln(1e0 + exp(-abs({{ site }}_point))) + ln(1e0 + exp(-abs(centre)))
+                )
+                + beta * (
+                    greatest(centre, 0e0) - greatest({{ site }}_point, 0e0)
+                    - ln(1e0 + exp(-abs({{ site }}_point))) + ln(1e0 + exp(-abs(centre)))
+                )
+            ) as {{ site }}_density
+        {%- endfor %}
+    from placed
+),
+
+massed as (
+    select
+        dense.*,
+        width * (left_density + 4e0 * middle_density + right_density) / 6e0 as mass
+    from dense
+),
+
+accumulated as (
+    select
+        massed.*,
+        sum(mass) over (
+            partition by decision_point, context, action order by left_point
+            rows between unbounded preceding and current row
+        ) as right_sum
+    from massed
+),
+
+totalled as (
+    select
+        accumulated.*,
+        max(right_sum) over (partition by decision_point, context, action) as total
+    from accumulated
+),
+
+-- the middle from both ends and their slopes (Hermite)
+distributed as (
+    select
+        decision_point,
+        context,
+        action,
+        left_point,
+        width
+        {%- for site in sites %},
+            {{ site }}_density / total as {{ site }}_density
+        {%- endfor %},
+        ln(greatest((right_sum - mass) / total, 1e-300)) as left_log,
+        ln(greatest(
+            (
+                right_sum - mass / 2e0 + width * (left_density - right_density) / 8e0
+            ) / total,
+            1e-300
+        )) as middle_log,
+        ln(greatest(right_sum / total, 1e-300)) as right_log
+    from totalled
+),
+
+rivalled as (
+    select
+        distributed.*
+        {%- for site in sites %},
+            sum({{ site }}_log) over (partition by decision_point, context, left_point)
+            - {{ site }}_log as {{ site }}_rivals_log
+        {%- endfor %}
+    from distributed
+),
+
+integrated as (
+    select
+        decision_point,
+        context,
+        action,
+        sum(width * (
+            left_density * exp(left_rivals_log)
+            + 4e0 * middle_density * exp(middle_rivals_log)
+            + right_density * exp(right_rivals_log)
+        ) / 6e0) as chance
+    from rivalled
     group by decision_point, context, action
 )
 
@@ -124,8 +165,7 @@ select
     decision_point,
     context,
     action,
-    -- what the rule leaves out is shared by all; digits that depend on the order of a sum are cut
-    -- off, so that what is served does not change without a reason
-    round(chance / nullif(sum(chance) over (partition by decision_point, context), 0e0), 9)
-        as chance
-from chances
+    -- digits that depend on the order of a sum are cut off: what is served does not change without
+    -- a reason
+    round(chance / sum(chance) over (partition by decision_point, context), 9) as chance
+from integrated

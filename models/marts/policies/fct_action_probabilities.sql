@@ -42,11 +42,9 @@ floored as (
     select
         counted.*,
         -- an action that is never taken is never learned of: no floor is 0 or above equal shares
-        case
-            when declared_floor * action_count >= 1e0 then 1e0 / action_count
-            when declared_floor > {{ var('minimum_exploration') }} then declared_floor
-            else {{ var('minimum_exploration') }}
-        end as exploration_floor
+        least(
+            greatest(declared_floor, {{ var('minimum_exploration') }}), 1e0 / action_count
+        ) as exploration_floor
     from counted
 )
 

@@ -5,7 +5,7 @@ policies as (
     select distinct
         policy_name,
         decision_point
-    from {{ ref('stg_declarations__target_policies') }}
+    from {{ ref('int_target_policies') }}
 ),
 
 policy_cells as (

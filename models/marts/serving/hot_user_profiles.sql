@@ -5,7 +5,7 @@
 with
 
 preferences as (
-    select * from {{ ref('dim_user_preferences') }}
+    select * from {{ ref('int_preferences_served') }}
 ),
 
 users as (

@@ -88,11 +88,13 @@ def integrated(arms: list[tuple[float, float]]) -> list[float]:
         [(5_000.0, 95_000.0), (510.0, 9_490.0), (1.2, 20.0), (0.7, 12.0)],
         [(2e5, 8e5), (2.004e5, 7.996e5), (30.0, 70.0)],
         [(10.0 + number, 40.0) for number in range(12)],
+        [(1e6, 9e6), (1.0, 9.0)],
+        [(0.3, 1.2), (0.05, 0.4), (2.0, 3.0)],
     ],
 )
 def test_chances_are_those_of_the_integral(arms: list[tuple[float, float]]) -> None:
     found = [row["thompson_probability"] for row in probabilities(list(arms))]
-    assert found == pytest.approx(integrated(arms), abs=1e-3)
+    assert found == pytest.approx(integrated(arms), abs=1e-6)
     assert sum(found) == pytest.approx(1, abs=1e-7)
 
 

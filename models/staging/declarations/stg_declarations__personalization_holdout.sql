@@ -1,0 +1,4 @@
+{{ declared('personalization_holdout', {
+    'share': ['double', '0e0'],
+    'salt': ['string'],
+}) }}
