@@ -20,8 +20,8 @@ OWNERS = ["team:serving"]
 
 def serving_assets(
     workspace: Workspace, manifest: Mapping[str, Any], translator: FolderTranslator
-) -> list[dg.AssetsDefinition]:
-    """Return the sync, the publish and the reports."""
+) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+    """Return the sync with the check of its age, the publish and the reports."""
 
     def keys(unique_ids: list[str]) -> list[dg.AssetKey]:
         return [translator.get_asset_key(manifest["nodes"][each]) for each in unique_ids]
@@ -29,7 +29,7 @@ def serving_assets(
     @dg.asset(
         deps=keys(hot_mart_ids(manifest)),
         group_name="serving",
-        kinds={"sqlite"},
+        kinds={workspace.cache_url.partition(":")[0]},
         owners=OWNERS,
         retry_policy=RETRY,
         pool=WAREHOUSE_POOL,
@@ -44,9 +44,20 @@ def serving_assets(
         return dg.MaterializeResult(
             metadata={
                 "moved": report.moved,
+                "controls_settled": report.settled,
+                "controls_waiting": report.waiting,
                 "as_of": report.as_of.isoformat(),
                 "dagster/row_count": sum(view.rows for view in report.views),
             }
+        )
+
+    @dg.asset_check(asset=serving_cache, description="No view is older than it declares.")
+    def cache_is_fresh() -> dg.AssetCheckResult:
+        ages = steps.cache_freshness(workspace)
+        return dg.AssetCheckResult(
+            passed=not any(age.is_stale for age in ages.values()),
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={f"{view}_age_hours": round(age.age_hours, 3) for view, age in ages.items()},
         )
 
     @dg.asset(
@@ -89,4 +100,4 @@ def serving_assets(
             }
         )
 
-    return [serving_cache, published_file, experiment_reports]
+    return [serving_cache, cache_is_fresh, published_file, experiment_reports]

@@ -20,6 +20,7 @@ import duckdb
 from orchestration.lib.dbt_runner import environment
 from orchestration.lib.errors import EmptyError, SettingError
 from orchestration.lib.report import open_warehouse
+from serving.client import view_freshness
 from serving.ledger import ledger_path
 from serving.publish import PublishReport
 from serving.publish import publish as publish_file
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from orchestration.ingest import Compacted, IngestReport, KeyInfo, Progress
     from orchestration.lib.home import Workspace
     from orchestration.reports import ReportsWritten
+    from serving.client import Freshness
 
 INBOX_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 PSEUDONYM_LENGTH = 64
@@ -315,6 +317,16 @@ def verify(workspace: Workspace) -> VerifyReport:
         closing(open_store(workspace.cache_url, read_only=True)) as store,
     ):
         return verify_views(connection, store, workspace.manifest)
+
+
+def cache_freshness(workspace: Workspace) -> dict[str, Freshness]:
+    """Say how old each view of the cache is.
+
+    Raises:
+        ServingError: there is no cache yet, or it cannot be read.
+    """
+    with closing(open_store(workspace.cache_url, read_only=True)) as store:
+        return {view: view_freshness(store, view) for view in store.views()}
 
 
 def publish(workspace: Workspace) -> PublishReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +22,17 @@ import dagster as dg
 import duckdb
 import pytest
 from playwright.sync_api import expect, sync_playwright
+from rich.console import Console
 
 from orchestration.lib import dagster_ui, steps
 from orchestration.lib.dbt_runner import environment
 from orchestration.lib.failed_checks import failed_checks
 from orchestration.lib.manifest import prepared_manifest
+from orchestration.lib.progress import Stages
+from orchestration.lib.runs import HotPath
+from serving.api.events import CONSENT_CHANGED, PREFERENCE_SET, event_line, new_event_id
+from serving.client import Client
+from serving.clock import utc_now
 from tests.workspaces import ManifestCache, WorkspaceUnderTest, make_workspace
 
 if TYPE_CHECKING:
@@ -35,6 +43,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("dagster")
 
 START_SECONDS = 90
+SECOND = timedelta(seconds=1)
 CHROMIUM_ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -272,3 +281,41 @@ def test_the_web_ui_shows_the_asset_graph_and_the_finished_run(
     page.goto("/assets/marts/fct_events?view=checks")
     expect(page.get_by_text(checks[0]).first).to_be_visible(timeout=60_000)
     page.screenshot(path=tmp_path / "asset.png")
+
+
+def test_what_a_user_says_reaches_the_cache_between_builds(finished: Run) -> None:
+    under_test = finished.under_test
+    workspace = under_test.workspace
+    (user,) = under_test.query("select min(user_id) as user_id from serving.hot_user_profiles")
+    raw = next(
+        raw
+        for number in range(60)
+        if steps.pseudonyms_of(workspace, raw := f"user-{number:07d}")[0] == user["user_id"]
+    )
+    now = utc_now()
+    said: list[tuple[str, dict[str, str | bool | float]]] = [
+        (CONSENT_CHANGED, {"consent.purpose": "personalization", "consent.granted": True}),
+        (PREFERENCE_SET, {"preference.dimension": "answer_style", "preference.value": "detailed"}),
+    ]
+    lines = [
+        event_line(
+            name, {"user.id": raw, **attributes}, event_id=new_event_id(), at=now + number * SECOND
+        )
+        for number, (name, attributes) in enumerate(said)
+    ]
+    under_test.drop("said.jsonl", b"".join(line + b"\n" for line in lines))
+    report = HotPath(workspace).follow(Stages(Console(file=io.StringIO())))
+    assert (report.loaded_files, report.refused_files) == (1, [])
+    assert report.moved > 0
+    with Client(workspace.cache_url) as client:
+        explained = client.explain_user(user["user_id"])
+    (style,) = (
+        each
+        for each in explained["preferences"]
+        if (each["dimension"], each["context"]) == ("answer_style", "all")
+    )
+    assert (style["value"], style["kind"]) == ("detailed", "stated")
+    # the other views are as the whole build left them
+    ages = steps.cache_freshness(workspace)
+    assert ages["hot_user_profiles"].as_of > ages["hot_experiments"].as_of
+    assert HotPath(workspace).follow(Stages(Console(file=io.StringIO()))).loaded_files == 0
