@@ -78,7 +78,12 @@ counted as (
             partials.user_id = resets.user_id
             and partials.dimension = resets.dimension
     -- the past is there to be judged: enough users do
-    where cuts.cut = 'now' or sample.user_id is not null
+    where
+        cuts.cut = 'now'
+        or (
+            sample.user_id is not null
+            and coalesce(partials.loaded_date < cuts.loaded_before, true)
+        )
 ),
 
 in_contexts as (
