@@ -26,9 +26,9 @@ posteriors as (
 ),
 
 steps as (
-    select * from (
-        values {% for step in range(-steps, steps + 1) %}({{ step }}){{ ', ' if not loop.last }}{% endfor %}
-    ) as numbers (step)
+    {% for step in range(-steps, steps + 1) -%}
+        select {{ step }} as step {{ 'union all' if not loop.last }}
+    {% endfor %}
 ),
 
 points as (
