@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date, datetime
 
+    from jinja2 import Template
+
     from orchestration.reports.read import Age, Check, Day, Decision, Experiment, Heterogeneity
 
 DECIDING_ROLES = ("success", "guardrail", "deterioration")
@@ -112,7 +114,7 @@ def file_name(experiment_name: str) -> str:
     Names that are no plain file name on every system carry a digest, so that no two share a file.
     """
     plain = re.sub(r"[^a-z0-9_-]+", "-", experiment_name.lower()).strip("-")[:80]
-    if plain == experiment_name and plain != "index":
+    if plain == experiment_name and plain not in ("index", "policies"):
         return f"{plain}.html"
     digest = hashlib.sha256(experiment_name.encode()).hexdigest()[:10]
     return f"{plain or 'experiment'}-{digest}.html"
@@ -167,6 +169,11 @@ def index_page(scorecards: Iterable[Scorecard], as_of: datetime | None) -> str:
         .get_template("index.html.j2")
         .render(entries=entries, as_of=as_of, words=words)
     )
+
+
+def template(name: str) -> Template:
+    """Return a template of the reports; texts in it are escaped."""
+    return _environment().get_template(name)
 
 
 @cache

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestration.reports.page import experiment_page, file_name, index_page
+from orchestration.reports.policies import FILE_NAME, policies_page, read_values
 from orchestration.reports.read import read_metrics, read_scorecards
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class ReportsWritten:
     """What was written where."""
 
     index: Path
+    policies: Path
     pages: Sequence[Page]
     bytes: int
 
@@ -46,7 +48,7 @@ class ReportsWritten:
 
 
 def write_reports(published: Path, folder: Path, manifest: Path) -> ReportsWritten:
-    """Write a page per experiment and the index that links them, and remove pages of others.
+    """Write a page per experiment, one of the policies and the index, and remove pages of others.
 
     Args:
         published: The published DuckDB file.
@@ -58,11 +60,13 @@ def write_reports(published: Path, folder: Path, manifest: Path) -> ReportsWritt
             manifest is missing.
     """
     scorecards = read_scorecards(published)
+    values = read_values(published)
     metrics = read_metrics(manifest)
     as_of = max(
         (each.experiment.as_of for each in scorecards if each.experiment.as_of), default=None
     )
     index = folder / "index.html"
+    policies = folder / FILE_NAME
     pages = [
         Page(
             each.experiment.name,
@@ -77,11 +81,12 @@ def write_reports(published: Path, folder: Path, manifest: Path) -> ReportsWritt
             _replace(page.path, experiment_page(scorecard, metrics))
             for page, scorecard in zip(pages, scorecards, strict=True)
         )
+        size += _replace(policies, policies_page(values))
         # last, because it links what is there by then
         size += _replace(index, index_page(scorecards, as_of))
-        for path in set(folder.glob("*.html")) - {index, *(page.path for page in pages)}:
+        for path in set(folder.glob("*.html")) - {index, policies, *(page.path for page in pages)}:
             path.unlink()
-    return ReportsWritten(index=index, pages=pages, bytes=size)
+    return ReportsWritten(index=index, policies=policies, pages=pages, bytes=size)
 
 
 def _replace(path: Path, text: str) -> int:

@@ -126,7 +126,7 @@ def appended(line: str) -> Edit:
         (
             EXPERIMENTS,
             appended("own,session,control,2026-03-02,,,,,,,answers,,,,,"),
-            "row 7: layer 'answers' assigns users in another row and sessions here",
+            "row 8: layer 'answers' assigns users in another row and sessions here",
         ),
         (
             METRICS,

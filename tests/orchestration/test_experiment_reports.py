@@ -18,7 +18,15 @@ from playwright.sync_api import sync_playwright
 from orchestration.lib import steps
 from orchestration.lib.errors import EmptyError
 from orchestration.lib.render import INTERVALS
-from orchestration.reports import Page, ReportsWritten, figures, read, words, write_reports
+from orchestration.reports import (
+    Page,
+    ReportsWritten,
+    figures,
+    policies,
+    read,
+    words,
+    write_reports,
+)
 from orchestration.reports.page import file_name
 from tests.workspaces import ManifestCache, WorkspaceUnderTest, make_workspace
 
@@ -140,7 +148,11 @@ def test_every_experiment_has_a_page_that_the_index_links(reported: Reported) ->
     folder = reported.under_test.workspace.reports
     assert reported.written.index == folder / "index.html"
     files = {path.name for path in folder.iterdir()} - {".reports.lock"}
-    assert files == {"index.html", *(page.path.name for page in reported.written.pages)}
+    assert files == {
+        "index.html",
+        "policies.html",
+        *(page.path.name for page in reported.written.pages),
+    }
     linked = {found.get("href") for tag, found in parsed(reported.written.index).tags if tag == "a"}
     assert {page.path.name for page in reported.written.pages} <= linked
     for page in reported.written.pages:
@@ -148,8 +160,13 @@ def test_every_experiment_has_a_page_that_the_index_links(reported: Reported) ->
 
 
 def test_pages_hold_everything_they_need(reported: Reported) -> None:
-    neighbours = {"index.html", *(page.path.name for page in reported.written.pages)}
-    for path in (reported.written.index, *(page.path for page in reported.written.pages)):
+    neighbours = {
+        "index.html",
+        "policies.html",
+        *(page.path.name for page in reported.written.pages),
+    }
+    written = reported.written
+    for path in (written.index, written.policies, *(page.path for page in reported.written.pages)):
         text = path.read_text()
         ids = [str(found["id"]) for _, found in parsed(path).tags if "id" in found]
         assert len(ids) == len(set(ids))
@@ -263,7 +280,11 @@ def test_a_hostile_name_is_only_text(altered: Callable[..., Sequence[Page]]) -> 
 
 def test_markdown_takes_no_meaning_from_a_name(tmp_path: Path) -> None:
     page = Page("a|b](x) <i>\n# c", tmp_path / "a.html", [("t|u", "do_not_ship")])
-    table = ReportsWritten(tmp_path / "index.html", [page], 1).as_markdown().splitlines()
+    table = (
+        ReportsWritten(tmp_path / "index.html", tmp_path / "policies.html", [page], 1)
+        .as_markdown()
+        .splitlines()
+    )
     assert len(table) == 3
     assert table[2].startswith(r"| a\|b\]\(x\) \<i\> \# c | t\|u | do not ship | [page](file://")
 
@@ -389,6 +410,27 @@ def test_nothing_to_report_on_says_what_to_do(reported: Reported, tmp_path: Path
     assert not (tmp_path / "reports").exists()
 
 
+def test_policies_are_valued_or_refused_with_the_reason(
+    reported: Reported, altered: Callable[..., Sequence[Page]]
+) -> None:
+    pages = altered(
+        "update marts.rpt_policy_values set value = null, ci_lower = null, ci_upper = null, "
+        "support = 'refused', reason = 'effective sample size 9.0 is below 100.0' "
+        "where policy_name = 'by-task'",
+        "update marts.rpt_policy_values set value = 0.25, ci_lower = 0.2, ci_upper = 0.3, "
+        "logged_value = 0.2, support = 'ok', reason = null where policy_name = 'always-bullets'",
+    )
+    path = pages[0].path.with_name("policies.html")
+    page = parsed(path)
+    assert "by-task: refused. Effective sample size 9.0 is below 100.0." in page.text
+    assert "always-bullets doubly robust (DR) 0.25 0.2 to 0.3" in page.text
+    assert "+25.0%" in page.text
+    for name in policies.ESTIMATORS.values():
+        assert page.text.count(name) >= 3
+    linked = {found.get("href") for tag, found in parsed(reported.written.index).tags if tag == "a"}
+    assert "policies.html" in linked
+
+
 def test_the_sources_that_a_page_names_are_those_it_was_read_from() -> None:
     queries = inspect.getsource(read)
     assert set(re.findall(r"\bmarts\.(\w+)", queries)) == set(read.TABLES)
@@ -504,7 +546,8 @@ def test_pages_fit_the_screen_and_ask_the_network_for_nothing(
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: asked.add(request.url))
-    paths = [reported.written.index, *(each.path for each in reported.written.pages)]
+    written = reported.written
+    paths = [written.index, written.policies, *(each.path for each in reported.written.pages)]
     for path in paths:
         page.goto(path.as_uri())
         page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")

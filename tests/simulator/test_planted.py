@@ -9,6 +9,7 @@ from simulator import planted
 from simulator.planted import planted_effects
 
 DECLARATIONS = Path(__file__).parents[2] / "seeds" / "declarations"
+HOLDOUT_EXPERIMENT = "personalization-holdout"
 
 
 def rows(name: str) -> list[dict[str, str]]:
@@ -20,6 +21,8 @@ def test_experiments_are_the_declared_ones_with_the_declared_allocation() -> Non
     declared = [
         (row["experiment_name"], row["variant"], float(row["allocation"]))
         for row in rows("experiments/experiment_variants.csv")
+        # attune assigns this one by itself
+        if row["experiment_name"] != HOLDOUT_EXPERIMENT
     ]
     simulated = [
         (experiment.name, variant, allocation)
@@ -30,6 +33,7 @@ def test_experiments_are_the_declared_ones_with_the_declared_allocation() -> Non
     controls = {row["experiment_name"]: row["control_variant"] for row in rows(
         "experiments/experiments.csv"
     )}  # fmt: skip
+    del controls[HOLDOUT_EXPERIMENT]
     assert {item.name: item.variants[0] for item in planted.EXPERIMENTS} == controls
 
 
@@ -37,6 +41,7 @@ def test_every_declared_metric_of_every_experiment_has_a_true_effect() -> None:
     declared = {
         (row["experiment_name"], row["metric_name"])
         for row in rows("experiments/experiment_metrics.csv")
+        if row["experiment_name"] != HOLDOUT_EXPERIMENT
     }
     assert {(e.experiment_name, e.metric_name) for e in planted_effects()} == declared
 

@@ -2,7 +2,7 @@
     distribution functions of all others, by Simpson's rule. The grid holds points around the centre
     of every action, so that a narrow posterior beside a wide one is met too. It is laid over the
     log-odds, where no Beta density has a pole. -#}
-{%- set steps = 24 %}
+{%- set steps = 36 %}
 {%- set sites = ['left', 'middle', 'right'] %}
 with
 
@@ -26,9 +26,9 @@ posteriors as (
 ),
 
 steps as (
-    select * from (
-        values {% for step in range(-steps, steps + 1) %}({{ step }}){{ ', ' if not loop.last }}{% endfor %}
-    ) as numbers (step)
+    {% for step in range(-steps, steps + 1) -%}
+        select {{ step }} as step {{ 'union all' if not loop.last }}
+    {% endfor %}
 ),
 
 points as (
