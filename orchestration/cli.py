@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -487,6 +488,37 @@ def run(
     workspace = _workspace()
     report = runs.run(workspace, stages, users=users, days=days, seed=SEED, more_days=more_days)
     _show(report.as_dict(), render.summary(report.summary, workspace), as_json=as_json)
+
+
+@app.command(
+    epilog="Examples: `attune follow` until Ctrl-C; `attune follow --once --json` for one turn."
+)
+def follow(
+    every: Annotated[
+        float, typer.Option(min=1, help="Seconds from the end of a turn to the next")
+    ] = 10.0,
+    once: Annotated[bool, typer.Option("--once", help="One turn, then end")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring what arrives in the inbox to the cache between whole builds.
+
+    Only the hot marts that are declared for it are built, with their tests, and synced; everything
+    else waits for the next `attune run`.
+    """
+    from orchestration.lib import render
+    from orchestration.lib.runs import HotPath
+
+    hot_path = HotPath(_workspace())
+    while True:
+        report = hot_path.follow(Stages())
+        if report.loaded_files or once:
+            _show(asdict(report), render.followed(report), as_json=as_json)
+        if once:
+            return
+        try:
+            time.sleep(every)
+        except KeyboardInterrupt:
+            return
 
 
 @app.command(epilog="Example: `attune ui --port 3001`")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 REQUIRED_FIELDS = ("key_columns", "payload", "max_age_hours")
-FIELDS = (*REQUIRED_FIELDS, "controls")
+FIELDS = (*REQUIRED_FIELDS, "controls", "hot_path")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class HotMart:
         schema_version: Changes with the declaration or the model's text.
         controls: The relation whose column event_id holds the user controls that the mart agrees
             with; None if users cannot control what it serves.
+        hot_path: Whether it follows the inbox between builds, see `attune follow`.
     """
 
     view: str
@@ -43,6 +44,7 @@ class HotMart:
     max_age_hours: float
     schema_version: str
     controls: str | None = None
+    hot_path: bool = False
 
     @property
     def key_sql(self) -> str:
@@ -158,6 +160,8 @@ def _problems(node: Mapping[str, Any], serving: Any, relations: Mapping[str, str
     controls = serving.get("controls")
     if controls is not None and controls not in relations:
         problems.append(f"{name}: controls must name a model of the project, is {controls!r}")
+    if not isinstance(serving.get("hot_path", False), bool):
+        problems.append(f"{name}: hot_path must be true or false, is {serving['hot_path']!r}")
     if not node.get("relation_name"):
         problems.append(f"{name}: has no relation in the warehouse (ephemeral?); make it a table")
     return problems
@@ -181,4 +185,5 @@ def _hot_mart(
         max_age_hours=float(serving["max_age_hours"]),
         schema_version=hashlib.sha256(orjson.dumps(version)).hexdigest()[:12],
         controls=None if controls is None else relations[controls],
+        hot_path=serving.get("hot_path", False),
     )

@@ -137,6 +137,7 @@ def sync(
     run_id: str,
     ledger: Path | None = None,
     recheck: bool = False,
+    only_hot_path: bool = False,
     max_removed_share: float = 0.5,
     allow_removal: bool = False,
     attempts: int = ATTEMPTS,
@@ -156,6 +157,7 @@ def sync(
         ledger: File that remembers what was synced into this store (`ledger_path`), made if
             missing. None: the store itself is read, as it is where the file is outdated.
         recheck: Read the store even where the ledger is up to date, and repair what differs.
+        only_hot_path: Sync the marts of the hot path alone, and leave every other view.
         max_removed_share: Largest share of a view's keys, 0 to 1, that may be removed.
         allow_removal: Remove whatever the warehouse no longer has.
         attempts: How often to compare when others come between, at least 1.
@@ -169,13 +171,13 @@ def sync(
     """
     if not 0 <= max_removed_share <= 1:
         raise ValueError(f"max_removed_share is a share from 0 to 1, not {max_removed_share}")
-    marts = hot_marts(manifest)
+    marts = [mart for mart in hot_marts(manifest) if mart.hot_path or not only_hot_path]
     as_of = naive_utc(as_of)
 
     def attempt(connection: DuckDBPyConnection) -> SyncReport:
         with transaction(connection):
             planner = _Planner(connection, store, with_ledger=ledger is not None, recheck=recheck)
-            plans = planner.plans(marts)
+            plans = planner.plans(marts, with_retired=not only_hot_path)
             if not allow_removal:
                 _refuse_removals(plans, max_removed_share)
             views = [_apply(connection, store, plan, as_of=as_of, run_id=run_id) for plan in plans]
@@ -218,9 +220,10 @@ class _Planner:
         self._with_ledger = with_ledger
         self._recheck = recheck
 
-    def plans(self, marts: Sequence[HotMart]) -> list[_Plan]:
+    def plans(self, marts: Sequence[HotMart], *, with_retired: bool) -> list[_Plan]:
         views: list[tuple[str, HotMart | None]] = [(mart.view, mart) for mart in marts]
-        views += [(view, None) for view in retired_views(self._store, marts)]
+        if with_retired:
+            views += [(view, None) for view in retired_views(self._store, marts)]
         # before any meta and value: an erasure after this is caught by its number
         erased = self._store.erasures()
         load_erased(self._connection, erased)

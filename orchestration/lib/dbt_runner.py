@@ -48,9 +48,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What a build did: nodes by status, by kind, and how long it took (seconds)."""
+    """What a build did: nodes by status, by kind, and how long it and each model took (seconds)."""
 
     seconds: float
+    model_seconds: Mapping[str, float]
     statuses: Mapping[str, int]
     kinds: Mapping[str, int]
     failures: Sequence[Failure]
@@ -155,6 +156,7 @@ def build(
     full_refresh: bool = False,
     as_of: str | None = None,
     select: str | None = None,
+    only_selected_tests: bool = False,
     manifest: Any = None,
 ) -> BuildReport:
     """Build and test everything.
@@ -165,6 +167,7 @@ def build(
         full_refresh: Rebuild incremental models from nothing.
         as_of: UTC time up to which loads count, ISO; default the newest load.
         select: dbt selection; default everything.
+        only_selected_tests: Leave out tests that the selection does not name.
         manifest: A parsed manifest of the same declarations.
 
     Raises:
@@ -176,7 +179,9 @@ def build(
     if as_of:
         arguments += ["--vars", f"{{as_of: '{as_of}'}}"]
     if select:
-        arguments += ["--select", select]
+        arguments += ["--select", *select.split()]
+    if only_selected_tests:
+        arguments += ["--indirect-selection", "empty"]
     result = run_dbt(workspace, arguments, on_progress=on_progress, manifest=manifest)
     report = _report_of(result.result)
     if report.failures or not result.success:
@@ -234,11 +239,14 @@ def _report_of(run_result: Any) -> BuildReport:
     statuses: dict[str, int] = {}
     kinds: dict[str, int] = {}
     failures: list[Failure] = []
+    model_seconds: dict[str, float] = {}
     for result in run_result.results:
         status = str(result.status)
         kind = str(result.node.resource_type)
         statuses[status] = statuses.get(status, 0) + 1
         kinds[kind] = kinds.get(kind, 0) + 1
+        if kind == "model":
+            model_seconds[result.node.name] = float(result.execution_time)
         if status in FAILED:
             failures.append(
                 Failure(
@@ -249,7 +257,11 @@ def _report_of(run_result: Any) -> BuildReport:
                 )
             )
     return BuildReport(
-        seconds=float(run_result.elapsed_time), statuses=statuses, kinds=kinds, failures=failures
+        seconds=float(run_result.elapsed_time),
+        model_seconds=model_seconds,
+        statuses=statuses,
+        kinds=kinds,
+        failures=failures,
     )
 
 

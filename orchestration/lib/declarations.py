@@ -105,7 +105,9 @@ def one_of(*choices: str) -> Callable[[str], str | None]:
 def policy_name(value: str) -> str | None:
     """Any name but the one that attune gives to what it serves."""
     if value == CURRENT_TABLE:
-        return f"{value!r} is attune's own name for the probabilities that it serves: choose another"
+        return (
+            f"{value!r} is attune's own name for the probabilities that it serves: choose another"
+        )
     return None
 
 

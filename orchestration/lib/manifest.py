@@ -81,6 +81,25 @@ def hot_mart_ids(manifest: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def hot_path_selection(manifest: Mapping[str, Any]) -> str:
+    """Return dbt's selection of the marts that follow the inbox: what they are made of, their tests.
+
+    To be used with `--indirect-selection empty`: the tests of what lies before them are run by the
+    next whole build.
+    """
+    marts = {
+        unique_id
+        for unique_id in hot_mart_ids(manifest)
+        if manifest["nodes"][unique_id]["config"]["meta"]["serving"].get("hot_path")
+    }
+    tests = [
+        node["name"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "test" and marts.issuperset(node["depends_on"]["nodes"])
+    ]
+    return " ".join([*sorted(f"+{manifest['nodes'][mart]['name']}" for mart in marts), *tests])
+
+
 def model_ids_of_schemas(manifest: Mapping[str, Any], schemas: tuple[str, ...]) -> list[str]:
     """Return the models that lie in these schemas."""
     return [

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Preference,
         Summary,
     )
+    from orchestration.lib.runs import FollowReport
     from orchestration.reports import ReportsWritten
     from serving.publish import PublishReport
     from serving.sync import SyncReport
@@ -86,6 +87,17 @@ def synced(report: SyncReport) -> str:
         for view in report.views
     ]
     return "\n".join([*lines, f"as of {report.as_of.isoformat()}"])
+
+
+def followed(report: FollowReport) -> str:
+    """Say what a turn of the hot path brought to the cache, and where its time went."""
+    if not report.loaded_files:
+        return "nothing waits in the inbox that can be loaded"
+    stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report.seconds.items())
+    return (
+        f"{report.loaded_files} files, {report.built_nodes} nodes built and tested, "
+        f"{report.moved:,} values moved to the cache ({stages})"
+    )
 
 
 def published(report: PublishReport) -> str:

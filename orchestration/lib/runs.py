@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from orchestration.lib import dbt_runner, render, steps
 from orchestration.lib.declarations import require_declarations
+from orchestration.lib.manifest import hot_path_selection, is_outdated, prepared_manifest
 from orchestration.lib.report import Summary, read_summary
 
 if TYPE_CHECKING:
@@ -123,6 +124,68 @@ def run(
         seconds=dict(stages.seconds),
         summary=read_summary(workspace.warehouse),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FollowReport:
+    """What one turn of the hot path did; seconds by stage, and by model of its build."""
+
+    loaded_files: int
+    refused_files: list[str]
+    built_nodes: int
+    moved: int
+    seconds: dict[str, float]
+    model_seconds: dict[str, float]
+
+
+class HotPath:
+    """Brings what arrives in the inbox to the cache between whole builds.
+
+    dbt's project is parsed once, and again when a model or declaration changes.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._parsed: Any = None
+
+    def follow(self, stages: Stages) -> FollowReport:
+        """Load what waits, build the marts of the hot path and sync them; nothing waits, nothing runs.
+
+        Raises:
+            AttuneError: a wrong declaration or a failed build.
+            IngestError: another ingest runs, or the key cannot be used.
+            ServingError: the cache cannot be written.
+        """
+        workspace = self._workspace
+        if not steps.inbox_files(workspace):
+            return FollowReport(0, [], 0, 0, {}, {})
+        require_declarations(workspace.declarations, workspace.project_dir)
+        with stages.stage("ingest", "files") as update:
+            loads = steps.ingest(workspace, on_progress=update)
+        refused = [each.file_name for each in loads.refused]
+        if not loads.batch_ids:
+            return FollowReport(0, refused, 0, 0, dict(stages.seconds), {})
+        with stages.stage("parse", "project"):
+            if self._parsed is None or is_outdated(workspace):
+                self._parsed = dbt_runner.parse(workspace)
+        with stages.stage("build", "nodes") as update:
+            report = dbt_runner.build(
+                workspace,
+                select=hot_path_selection(prepared_manifest(workspace)),
+                only_selected_tests=True,
+                manifest=self._parsed,
+                on_progress=lambda node: update(node.done, node.total, node.name),
+            )
+        with stages.stage("sync", "views"):
+            moved = steps.sync(workspace, only_hot_path=True).moved
+        return FollowReport(
+            loaded_files=len(loads.batch_ids),
+            refused_files=refused,
+            built_nodes=sum(report.statuses.values()),
+            moved=moved,
+            seconds=dict(stages.seconds),
+            model_seconds=dict(report.model_seconds),
+        )
 
 
 def _what_is_new(loaded: Sequence[str], dates: Sequence[str], *, is_first: bool) -> str:

@@ -267,13 +267,20 @@ def ingest_totals(report: IngestReport) -> dict[str, int]:
     }
 
 
-def sync(workspace: Workspace, *, allow_removal: bool = False, recheck: bool = False) -> SyncReport:
+def sync(
+    workspace: Workspace,
+    *,
+    allow_removal: bool = False,
+    recheck: bool = False,
+    only_hot_path: bool = False,
+) -> SyncReport:
     """Bring the serving cache to what the hot marts hold.
 
     Args:
         workspace: Whose warehouse and cache.
         allow_removal: Remove whatever the hot marts no longer hold.
         recheck: Read the cache instead of trusting what was noted of it, and repair it.
+        only_hot_path: Sync the marts of the hot path alone.
 
     Raises:
         EmptyError: nothing was built or loaded yet.
@@ -291,6 +298,7 @@ def sync(workspace: Workspace, *, allow_removal: bool = False, recheck: bool = F
             run_id=uuid.uuid4().hex,
             ledger=ledger_path(workspace.home / "sync", workspace.cache_url),
             recheck=recheck,
+            only_hot_path=only_hot_path,
             allow_removal=allow_removal,
         )
 
