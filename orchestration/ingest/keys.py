@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hmac
 import json
 import os
@@ -97,6 +98,9 @@ def load_keys(path: Path, *, create: bool = True) -> Keys:
                 "a stranger)"
             )
         _create(path)
+    if create:
+        for leftover in path.parent.glob(f"{glob.escape(path.name)}.*.tmp"):
+            leftover.unlink(missing_ok=True)
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
         raise KeyFileError(f"{path} has mode {mode:04o}: others may read it; run chmod 600 {path}")
@@ -201,11 +205,15 @@ def _create(path: Path) -> None:
         created_at={"k1": _moment(None)},
     )
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
-    write_atomically(temporary, _text(keys), PRIVATE_FILE)
     try:
+        write_atomically(temporary, _text(keys), PRIVATE_FILE)
         # A link fails where another process was first, whose key then holds.
         os.link(temporary, path)
     except FileExistsError:
         return
+    except FileNotFoundError:
+        # It was first, and took this for what a kill had left.
+        if not path.exists():
+            raise
     finally:
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)

@@ -145,3 +145,13 @@ def test_a_link_is_kept_when_the_load_that_met_the_user_first_fails(
     monkeypatch.setattr(BatchWriter, "commit", commit)
     load_inbox(home, declarations)
     assert links(home, query) == [tuple(pseudonyms(home, "user-1"))]
+
+
+def test_what_a_kill_left_beside_the_key_is_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "key.json"
+    for name in ("key.json.0f.tmp", "key.json.0f.tmp.tmp"):
+        (tmp_path / name).write_bytes(b"{}")
+    (tmp_path / "other.json.0f.tmp").write_bytes(b"")
+    keys = load_keys(path)
+    assert load_keys(path) == keys
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["key.json", "other.json.0f.tmp"]
