@@ -255,7 +255,7 @@ def test_every_mart_is_the_same_on_spark(
                 columns,
                 here,
                 there,
-                json_columns=[serving["payload"]] if serving else [],
+                json_columns=[serving["payload"]] if serving else JSON_COLUMNS,
                 ignored_columns=["content_hash"] if serving else [],
             )
     assert not found, f"{len(found)} rows differ:\n" + "\n".join(found[:20])
