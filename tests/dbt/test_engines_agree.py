@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SCHEMAS: Final = ("marts", "serving")
 TOLERANCE: Final = 1e-9
+# text that holds doubles
+JSON_COLUMNS: Final = ("why",)
 # A short run on little data: compiling costs more than what it saves.
 JAVA_OPTIONS: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 SPARK_DEFAULTS: Final = """
