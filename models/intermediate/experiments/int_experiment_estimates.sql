@@ -294,7 +294,7 @@ regressed_estimates as (
         treatment_estimate as treatment_value
         {%- for side in ['control', 'treatment'] %},
         case
-            when abs({{ side }}_residual) <= 1e-13 * {{ side }}_value_variance then 0e0
+            when abs({{ side }}_residual) <= 1e-11 * {{ side }}_value_variance then 0e0
             else {{ side }}_residual / {{ side }}_units
         end as {{ side }}_variance,
         {{ side }}_freedom
@@ -442,7 +442,7 @@ post_stratified_estimates as (
         {%- for side in ['control', 'treatment'] %},
         case
             when abs(stratum_sums.{{ side }}_variance)
-                <= 1e-13 * totals.{{ side }}_value_scale / totals.{{ side }}_units then 0e0
+                <= 1e-11 * totals.{{ side }}_value_scale / totals.{{ side }}_units then 0e0
             else stratum_sums.{{ side }}_variance
         end as {{ side }}_variance,
         -- an arm without variance adds nothing to the other's degrees of freedom
