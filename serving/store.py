@@ -77,14 +77,8 @@ class Digest(NamedTuple):
 
     def without(self, part: Digest) -> Digest:
         """Return the digest of what is left when `part` is taken away."""
-        return Digest(self.rows - part.rows, self._combined(part))
-
-    def with_more(self, more: Digest) -> Digest:
-        """Return the digest of these pairs and others, none of which is here yet."""
-        return Digest(self.rows + more.rows, self._combined(more))
-
-    def _combined(self, other: Digest) -> str:
-        return checksum_text(int(self.checksum, 16) ^ int(other.checksum, 16))
+        left = int(self.checksum, 16) ^ int(part.checksum, 16)
+        return Digest(self.rows - part.rows, checksum_text(left))
 
 
 NOTHING = Digest(0, "0" * 32)
