@@ -1,6 +1,8 @@
 {#- Were the arms alike before anybody was exposed? Each metric's covariate, treatment against
     control (Welch 1947; ratios by the delta method), adjusted over metrics and treatments (Holm
-    1979). Nothing has happened yet, so a difference is a fault of assignment or logging. -#}
+    1979). Nothing has happened yet, so a difference is a fault of assignment or logging. Where a few
+    units hold most of a covariate, the test of a small arm is wrong far more often than it says: only
+    arms whose total is spread over enough units are compared. -#}
 with
 
 experiments as (
@@ -37,7 +39,14 @@ arms as (
         (
             covariate_numerator_covariate_numerator_sum
             + value * value * covariate_denominator_covariate_denominator_sum
-        ) / (denominator_mean * denominator_mean) / units / units as scale
+        ) / (denominator_mean * denominator_mean) / units / units as scale,
+        -- as many equal units would say as much of the mean (Kish 1965)
+        {%- for part in ['covariate_numerator', 'covariate_denominator'] %}
+            units / (
+                1e0 + units * (units - 1e0) * {{ sample_covariance('', part, part) }}
+                / nullif({{ part }}_total * {{ part }}_total, 0e0)
+            ) as effective_{{ part }}_units{{ ',' if not loop.last }}
+        {%- endfor %}
     from valued
 ),
 
@@ -45,7 +54,13 @@ arms as (
 denoised as (
     select
         arms.*,
-        case when variance > 1e-13 * scale then variance else 0e0 end as value_variance
+        case when variance > 1e-13 * scale then variance else 0e0 end as value_variance,
+        coalesce(
+            effective_covariate_numerator_units >= {{ var('covariate_effective_units_minimum') }}
+            and effective_covariate_denominator_units
+            >= {{ var('covariate_effective_units_minimum') }},
+            false
+        ) as is_spread
     from arms
 ),
 
@@ -56,6 +71,7 @@ pairs as (
         treatments.variant,
         treatments.value - controls.value as difference,
         treatments.value_variance + controls.value_variance as difference_variance,
+        treatments.is_spread and controls.is_spread as is_spread,
         treatments.value_variance * treatments.value_variance / (treatments.units - 1e0)
         + controls.value_variance * controls.value_variance / (controls.units - 1e0) as spread
     from denoised as treatments
@@ -76,7 +92,7 @@ statistics as (
         difference / sqrt(difference_variance) as t_statistic,
         difference_variance * difference_variance / spread as degrees_of_freedom
     from pairs
-    where difference_variance > 0e0
+    where is_spread and difference_variance > 0e0
 ),
 
 {{ student_t_tail(
@@ -100,6 +116,13 @@ worst as (
         case when tail * comparisons > 1e0 then 1e0 else tail * comparisons end as p_value
     from ranked
     where place = 1
+),
+
+concentrated as (
+    select experiment_name
+    from pairs
+    where not is_spread and difference_variance > 0e0
+    group by experiment_name
 )
 
 select
@@ -113,6 +136,11 @@ select
         else 'pass'
     end as status,
     case
+        when worst.p_value is null and concentrated.experiment_name is not null
+            then concat(
+                'Too few units to judge: the covariates of each metric are those of fewer than ',
+                '{{ var('covariate_effective_units_minimum') | int }} units in an arm.'
+            )
         when worst.p_value is null
             then 'No metric has a covariate that varies before exposure.'
         when worst.p_value < 1e-3
@@ -129,3 +157,5 @@ select
 from experiments
 left join worst
     on experiments.experiment_name = worst.experiment_name
+left join concentrated
+    on experiments.experiment_name = concentrated.experiment_name
