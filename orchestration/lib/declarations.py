@@ -277,6 +277,7 @@ TABLES: Mapping[str, Table] = {
             "reward_join": _optional(one_of("trace", "user")),
             "reward_window_minutes": _optional(number(0)),
             "reward_prior_strength": _optional(number(0)),
+            "reward_model_folds": _optional(integer(1)),
             "context_attribute": _optional(),
             "exploration_floor": _optional(share),
         },
