@@ -279,6 +279,7 @@ TABLES: Mapping[str, Table] = {
             "reward_prior_strength": _optional(number(0)),
             "reward_model_folds": _optional(integer(1)),
             "context_attribute": _optional(),
+            "arm_model": _optional(one_of("cells", "linear")),
             "exploration_floor": _optional(share),
         },
         key=("decision_point",),

@@ -7,5 +7,6 @@
     'reward_prior_strength': ['double', '0e0'],
     'reward_model_folds': ['bigint', '1'],
     'context_attribute': ['string'],
+    'arm_model': ['string', "'cells'"],
     'exploration_floor': ['double', '0e0'],
 }) }}
