@@ -69,11 +69,12 @@ test-spark: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package ## build both
 	@pytest -m spark --durations=5 -q
 
 .PHONY: bench
-bench: $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-reference $(VENV)/.stamp-feast ## speed of ingest, scorecards, preferences, cache and API beside others (2 cores)
+bench: $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-reference $(VENV)/.stamp-feast ## speed of ingest, scorecards, preferences, policies, cache and API beside others (2 cores)
 	@python -m benchmarks.ingest
 	@python -m benchmarks.receiver
 	@python -m benchmarks.experiments
 	@python -m benchmarks.preferences
+	@python -m benchmarks.policies
 	@python -m benchmarks.serving_cache
 	@python -m benchmarks.serving_api
 	@python -m benchmarks.hot_path

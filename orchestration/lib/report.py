@@ -280,7 +280,7 @@ def _read_preferences(connection: duckdb.DuckDBPyConnection, user_id: str) -> li
             select
                 dimension, context, value, kind, score, score_lower, score_upper,
                 evidence_count, reason
-            from marts.dim_user_preferences
+            from intermediate.int_preferences_served
             where user_id = ?
             order by dimension, context
             """,

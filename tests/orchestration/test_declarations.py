@@ -21,6 +21,7 @@ VARIANTS = "experiments/experiment_variants.csv"
 METRICS = "experiments/experiment_metrics.csv"
 DIMENSIONS = "preferences/preference_dimensions.csv"
 SIGNALS = "preferences/preference_signals.csv"
+HOLDOUT = "preferences/personalization_holdout.csv"
 
 Edit = Callable[[str], str]
 
@@ -167,6 +168,33 @@ def appended(line: str) -> Edit:
             "preferences/target_policies.csv",
             replaced("explain,0,bullets,1", "explain,0,bullets,0.7"),
             "row 2: probability of always-bullets, reply-format, explain, 0 adds up to 0.7",
+        ),
+        (
+            HOLDOUT,
+            replaced("0.05,", "1.5,"),
+            f"{HOLDOUT}, row 2: share: 1.5 is not between 0 and 1",
+        ),
+        (HOLDOUT, replaced("personalization-2026", ""), f"{HOLDOUT}, row 2: salt is empty"),
+        (HOLDOUT, appended("0.1,other"), f"{HOLDOUT}, row 3: is a second holdout; keep one row"),
+        (
+            HOLDOUT,
+            replaced("0.05,", "0.1,"),
+            f"allocation 0.05 is not the 0.1 that {HOLDOUT} leaves to it",
+        ),
+        (
+            VARIANTS,
+            replaced("personalization-holdout,held_out", "personalization-holdout,withheld"),
+            "variant 'withheld' of personalization-holdout is none of held_out, personalized",
+        ),
+        (
+            "preferences/decision_points.csv",
+            replaced(",200,,", ",200,0,"),
+            "row 2: reward_model_folds: 0 is below 1",
+        ),
+        (
+            "preferences/decision_points.csv",
+            replaced("task.kind,,", "task.kind,quadratic,"),
+            "row 2: arm_model: ",
         ),
         ("catalog/segments.csv", lambda _text: "", "catalog/segments.csv: is empty"),
         ("catalog/segments.csv", appended('"open'), "catalog/segments.csv: is not a CSV file"),

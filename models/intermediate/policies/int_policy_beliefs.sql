@@ -1,7 +1,8 @@
 {#- What is believed of each action before the next decision, also pooled over contexts ('all') and
     of declared actions that were never taken. Where the declared prior counts for nothing, or every
     reward is 0 or every one 1, it is the uniform one: a posterior without a prior may put all its
-    weight on 0 or 1. -#}
+    weight on 0 or 1. Where effects add up, the Beta distribution has the mean of the linear posterior,
+    and counts for as many decisions as its variance tells. -#}
 with
 
 arms as (
@@ -110,6 +111,61 @@ weighed as (
         believed.*,
         prior_strength > 0e0 and prior_mean > 0e0 and prior_mean < 1e0 as has_prior
     from believed
+),
+
+linear_posteriors as (
+    select
+        decision_point,
+        context,
+        action,
+        prior_mean,
+        posterior_mean,
+        1e0 / variance_factor as strength
+    from {{ ref('int_policy_linear_posteriors') }}
+),
+
+cell_posteriors as (
+    select
+        decision_point,
+        context,
+        action,
+        decisions,
+        case
+            when has_shares_as_rewards
+                then
+                    reward_sum
+                    + case when has_prior then prior_strength * prior_mean else 1e0 end
+        end as alpha,
+        case
+            when has_shares_as_rewards
+                then
+                    decisions - reward_sum
+                    + case
+                        when has_prior then prior_strength * (1e0 - prior_mean) else 1e0
+                    end
+        end as beta
+    from weighed
+),
+
+-- a linear mean may leave 0 to 1: one decision's worth of the prior is always left
+bounded as (
+    select
+        cell_posteriors.*,
+        linear_posteriors.strength,
+        greatest(
+            least(
+                linear_posteriors.posterior_mean,
+                1e0 - (1e0 - linear_posteriors.prior_mean) / (linear_posteriors.strength + 1e0)
+            ),
+            linear_posteriors.prior_mean / (linear_posteriors.strength + 1e0)
+        ) as linear_mean
+    from cell_posteriors
+    left join linear_posteriors
+        on
+            cell_posteriors.decision_point = linear_posteriors.decision_point
+            and cell_posteriors.context = linear_posteriors.context
+            and cell_posteriors.context != 'all'
+            and cell_posteriors.action = linear_posteriors.action
 )
 
 select
@@ -118,17 +174,9 @@ select
     action,
     decisions,
     case
-        when has_shares_as_rewards
-            then
-                reward_sum
-                + case when has_prior then prior_strength * prior_mean else 1e0 end
+        when alpha is not null then coalesce(linear_mean * strength, alpha)
     end as alpha,
     case
-        when has_shares_as_rewards
-            then
-                decisions - reward_sum
-                + case
-                    when has_prior then prior_strength * (1e0 - prior_mean) else 1e0
-                end
+        when beta is not null then coalesce((1e0 - linear_mean) * strength, beta)
     end as beta
-from weighed
+from bounded

@@ -17,18 +17,59 @@ situations as (
     select
         decision_point,
         context,
+        position
+    from cells
+    group by decision_point, context, position
+),
+
+fold_situations as (
+    select
+        decision_point,
+        fold,
+        context,
         position,
         sum(decisions) as situation_decisions
     from cells
-    group by decision_point, context, position
+    group by decision_point, fold, context, position
 ),
 
 overall as (
     select
         decision_point,
-        {{ exact_sum('reward_sum') }} / sum(decisions) as reward_rate
+        sum(decisions) as decisions,
+        {{ exact_sum('reward_sum') }} as reward_sum
     from cells
     group by decision_point
+),
+
+-- what a fold's reward model must not know; none where decisions are not split
+fold_totals as (
+    select
+        cells.decision_point,
+        cells.fold,
+        sum(cells.decisions) as decisions,
+        {{ exact_sum('cells.reward_sum') }} as reward_sum
+    from cells
+    inner join decision_points
+        on cells.decision_point = decision_points.decision_point
+    where decision_points.reward_model_folds > 1
+    group by cells.decision_point, cells.fold
+),
+
+fold_taken as (
+    select
+        cells.decision_point,
+        cells.fold,
+        cells.context,
+        cells.position,
+        cells.action,
+        sum(cells.decisions) as decisions,
+        sum(cells.reward_sum) as reward_sum
+    from cells
+    inner join decision_points
+        on cells.decision_point = decision_points.decision_point
+    where decision_points.reward_model_folds > 1
+    group by cells.decision_point, cells.fold, cells.context, cells.position, cells.action
 ),
 
 taken as (
@@ -106,38 +147,70 @@ policy_cells as (
         sum(probability) as probability
     from considered
     group by policy_name, decision_point, context, position, action
+),
+
+-- a fold's reward model is what all decisions say, less its own
+fitted as (
+    select
+        policy_cells.policy_name,
+        policy_cells.decision_point,
+        fold_situations.fold,
+        policy_cells.context,
+        policy_cells.position,
+        policy_cells.action,
+        policy_cells.probability,
+        cast(coalesce(taken.decisions, 0) as bigint) as decisions,
+        cast(fold_situations.situation_decisions as bigint) as situation_decisions,
+        decision_points.reward_prior_strength as prior_strength,
+        coalesce(taken.decisions, 0) - coalesce(fold_taken.decisions, 0) as fitted_decisions,
+        coalesce(taken.reward_sum, 0e0) - coalesce(fold_taken.reward_sum, 0e0) as fitted_reward_sum,
+        coalesce(
+            (overall.reward_sum - coalesce(fold_totals.reward_sum, 0e0))
+            / nullif(overall.decisions - coalesce(fold_totals.decisions, 0), 0),
+            overall.reward_sum / overall.decisions
+        ) as reward_rate
+    from policy_cells
+    inner join fold_situations
+        on
+            policy_cells.decision_point = fold_situations.decision_point
+            and policy_cells.context = fold_situations.context
+            and policy_cells.position = fold_situations.position
+    inner join overall
+        on policy_cells.decision_point = overall.decision_point
+    inner join decision_points
+        on policy_cells.decision_point = decision_points.decision_point
+    left join taken
+        on
+            policy_cells.decision_point = taken.decision_point
+            and policy_cells.context = taken.context
+            and policy_cells.position = taken.position
+            and policy_cells.action = taken.action
+    left join fold_totals
+        on
+            fold_situations.decision_point = fold_totals.decision_point
+            and fold_situations.fold = fold_totals.fold
+    left join fold_taken
+        on
+            policy_cells.decision_point = fold_taken.decision_point
+            and fold_situations.fold = fold_taken.fold
+            and policy_cells.context = fold_taken.context
+            and policy_cells.position = fold_taken.position
+            and policy_cells.action = fold_taken.action
 )
 
 select
-    policy_cells.policy_name,
-    policy_cells.decision_point,
-    policy_cells.context,
-    policy_cells.position,
-    policy_cells.action,
-    policy_cells.probability,
-    cast(coalesce(taken.decisions, 0) as bigint) as decisions,
-    cast(situations.situation_decisions as bigint) as situation_decisions,
+    policy_name,
+    decision_point,
+    fold,
+    context,
+    position,
+    action,
+    probability,
+    decisions,
+    situation_decisions,
     coalesce(
-        (
-            coalesce(taken.reward_sum, 0e0)
-            + decision_points.reward_prior_strength * overall.reward_rate
-        )
-        / nullif(coalesce(taken.decisions, 0) + decision_points.reward_prior_strength, 0e0),
-        overall.reward_rate
+        (fitted_reward_sum + prior_strength * reward_rate)
+        / nullif(fitted_decisions + prior_strength, 0e0),
+        reward_rate
     ) as expected_reward
-from policy_cells
-inner join situations
-    on
-        policy_cells.decision_point = situations.decision_point
-        and policy_cells.context = situations.context
-        and policy_cells.position = situations.position
-inner join overall
-    on policy_cells.decision_point = overall.decision_point
-inner join decision_points
-    on policy_cells.decision_point = decision_points.decision_point
-left join taken
-    on
-        policy_cells.decision_point = taken.decision_point
-        and policy_cells.context = taken.context
-        and policy_cells.position = taken.position
-        and policy_cells.action = taken.action
+from fitted

@@ -19,6 +19,7 @@ weighted as (
     inner join policy_cells
         on
             logged.decision_point = policy_cells.decision_point
+            and logged.fold = policy_cells.fold
             and logged.context = policy_cells.context
             and logged.position = policy_cells.position
             and logged.action = policy_cells.action
@@ -27,6 +28,7 @@ weighted as (
 select
     policy_name,
     decision_point,
+    fold,
     context,
     position,
     action,
@@ -43,6 +45,7 @@ from weighted
 group by
     policy_name,
     decision_point,
+    fold,
     context,
     position,
     action,

@@ -20,6 +20,7 @@ situations as (
     select
         policy_name,
         decision_point,
+        fold,
         context,
         position,
         max(situation_decisions) as decisions,
@@ -28,7 +29,7 @@ situations as (
         sum(case when decisions = 0 then probability else 0e0 end)
         + greatest(1e0 - sum(probability), 0e0) as unsupported_probability
     from policy_cells
-    group by policy_name, decision_point, context, position
+    group by policy_name, decision_point, fold, context, position
 ),
 
 supports as (
@@ -169,12 +170,14 @@ parts as (
         on
             moments.policy_name = situations.policy_name
             and moments.decision_point = situations.decision_point
+            and moments.fold = situations.fold
             and moments.context = situations.context
             and moments.position = situations.position
     inner join policy_cells
         on
             moments.policy_name = policy_cells.policy_name
             and moments.decision_point = policy_cells.decision_point
+            and moments.fold = policy_cells.fold
             and moments.context = policy_cells.context
             and moments.position = policy_cells.position
             and moments.action = policy_cells.action

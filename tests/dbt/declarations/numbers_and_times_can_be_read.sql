@@ -24,6 +24,7 @@
     ['preferences/personalization_holdout.csv', 'personalization_holdout', 'salt', 'share', 'double', 0, 1],
     ['preferences/decision_points.csv', 'decision_points', 'decision_point', 'reward_window_minutes', 'double', 0, none],
     ['preferences/decision_points.csv', 'decision_points', 'decision_point', 'reward_prior_strength', 'double', 0, none],
+    ['preferences/decision_points.csv', 'decision_points', 'decision_point', 'reward_model_folds', 'bigint', 1, none],
     ['preferences/decision_points.csv', 'decision_points', 'decision_point', 'exploration_floor', 'double', 0, 1],
     ['preferences/target_policies.csv', 'target_policies', 'policy_name', 'position', 'bigint', 0, none],
     ['preferences/target_policies.csv', 'target_policies', 'policy_name', 'probability', 'double', 0, 1],

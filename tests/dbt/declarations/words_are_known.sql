@@ -18,6 +18,7 @@
         ['success', 'guardrail', 'deterioration', 'exploratory']],
     ['preferences', 'preference_dimensions', 'dimension', 'is_user_controllable', booleans],
     ['preferences', 'decision_points', 'decision_point', 'reward_join', ['trace', 'user']],
+    ['preferences', 'decision_points', 'decision_point', 'arm_model', ['cells', 'linear']],
 ] %}
 {%- for folder, seed, key, column, words in rules %}
 select

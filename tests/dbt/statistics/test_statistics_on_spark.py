@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import duckdb
+import numpy as np
 import pytest
 
 from tests.dbt.statistics.macro_sql import query, render, rows_cte
@@ -108,3 +109,24 @@ def test_expression_macros_give_the_same_numbers_on_spark(spark: SparkSession) -
     )
     text = f"with {rows_cte(COLUMNS, ROWS)}\n\nselect *,\n    {columns}\nfrom inputs order by id"
     assert differences(spark, text, 0.0) == []
+
+
+def test_matrices_are_packed_and_swept_to_the_same_numbers_on_spark(spark: SparkSession) -> None:
+    matrix = [4.0, 1.0, 0.5, 2.0, 1.0, 3.0, 0.25, -1.0, 0.5, 0.25, 2.0, 0.5, 2.0, -1.0, 0.5, 0.0]
+    # out of order: the places say which is which
+    cells = [[float(place), value] for place, value in reversed(list(enumerate(matrix)))]
+    text = f"""
+        with {rows_cte(["place", "value"], cells)},
+        packed as (
+            select 4 as size, {{{{ packed_list('cast(place as int)', 'value') }}}} as matrix
+            from inputs
+        )
+        select {{{{ swept_matrix('matrix', 'size', '(size - 1)') }}}} as swept from packed
+    """
+    with duckdb.connect() as connection:
+        ((here,),) = connection.sql(render(text, "duckdb")).fetchall()
+    ((there,),) = spark.sql(render(text, "spark")).collect()
+    assert list(there) == pytest.approx(here, rel=1e-12)
+    square = np.array(matrix).reshape(4, 4)
+    solution = np.linalg.solve(square[:3, :3], square[:3, 3])
+    assert [here[place * 4 + 3] for place in range(3)] == pytest.approx(solution, rel=1e-12)
