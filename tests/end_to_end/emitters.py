@@ -33,6 +33,7 @@ DAYS = {
         ("copilot", "copilot_traced", "claude", "flags", "genai", "collector", "vscode"), 1
     )
 }
+DAYS["midnight"] = datetime(2026, 6, 2, tzinfo=UTC)
 COPILOT = {"service.name": "copilot-chat", "service.version": "0.59.0", "session.id": "window-1"}
 CLAUDE = {"service.name": "claude-code", "service.version": "2.1.283"}
 SECRET = "the prompt that nobody may keep"
@@ -116,6 +117,10 @@ def copilot_files() -> tuple[bytes, bytes]:
     # no twins: each was said once, hours apart
     first.append(copilot_log("copilot_chat.user.action", 3600, action="copy"))
     second.append(copilot_log("github.copilot.user.action", 9000, action="copy"))
+    # one vote, its second name a moment after midnight
+    vote = {"rating": "negative", "participant": "copilot", "request_id": "r9"}
+    first.append(copilot_log("copilot_chat.user.feedback", -0.00002, day="midnight", **vote))
+    second.append(copilot_log("github.copilot.user.feedback", 0.00002, day="midnight", **vote))
     return (
         lines(request(*first, resource=COPILOT)),
         lines(request(*reversed(second), resource=COPILOT)),

@@ -7,6 +7,7 @@ came first.
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,7 +53,7 @@ def test_everything_sent_is_accepted(emitted: WorkspaceUnderTest) -> None:
         "select sum(accepted)::int as accepted, sum(duplicate + rejected + suppressed)::int as rest, "
         "sum(records_in)::int as records from marts.rpt_telemetry_ledger"
     )
-    copilot = 2 * (len(COPILOT_FACTS) + 1)
+    copilot = 2 * (len(COPILOT_FACTS) + 2)
     assert row == {"accepted": row["records"], "rest": 0, "records": copilot + 7 + 11 + 6 + 2 + 9}
 
 
@@ -63,7 +64,14 @@ def test_copilots_twins_count_once(emitted: WorkspaceUnderTest) -> None:
     twins = emitted.query(
         "select record_count from marts.rpt_telemetry_problems where problem = 'twin'"
     )
-    assert [row["record_count"] for row in twins] == [len(COPILOT_FACTS)]
+    assert [row["record_count"] for row in twins] == [len(COPILOT_FACTS) + 1]
+
+
+def test_copilots_twins_count_once_across_midnight(emitted: WorkspaceUnderTest) -> None:
+    votes = emitted.query(
+        "select event_date from marts.fct_feedback where response_id = 'r9' order by all"
+    )
+    assert votes == [{"event_date": DAYS["midnight"].date() - timedelta(days=1)}]
 
 
 def test_copilots_votes_and_edits_are_feedback(emitted: WorkspaceUnderTest) -> None:

@@ -34,6 +34,30 @@ copies_elsewhere as (
     group by copies.event_date, elsewhere.event_date
 ),
 
+second_names as (
+    select alias as emitted_name
+    from {{ ref('stg_declarations__attribute_aliases') }}
+    where kind = 'event' and twin_of is not null
+),
+
+-- said in the first seconds of a day, a twin's first may lie on the day before
+eves as (
+    select distinct
+        records.event_date,
+        {{ date_plus('records.event_date', -1) }} as other_date
+    from records
+    inner join second_names
+        on records.emitted_name = second_names.emitted_name
+    where
+        {{ seconds_between('cast(records.event_date as timestamp)', 'records.occurred_at') }} <= 5
+),
+
+other_dates as (
+    select * from copies_elsewhere
+    union
+    select * from eves
+),
+
 parts as (
     select
         event_date,
@@ -41,11 +65,11 @@ parts as (
     from loads
     union all
     select
-        copies_elsewhere.event_date,
-        concat(copies_elsewhere.other_date, ':', loads.batch_id, ':', loads.record_count) as part
-    from copies_elsewhere
+        other_dates.event_date,
+        concat(other_dates.other_date, ':', loads.batch_id, ':', loads.record_count) as part
+    from other_dates
     inner join loads
-        on copies_elsewhere.other_date = loads.event_date
+        on other_dates.other_date = loads.event_date
 )
 
 select

@@ -1,0 +1,103 @@
+{#- What records with a second name say, as a digest that is equal under both names. -#}
+{{ overwrite_by('int_load_date_versions', 'event_date', ['attribute_aliases']) }}
+with
+
+survivors as (
+    select * from {{ ref('int_records_deduplicated') }}
+    where {{ is_touched('event_date') }}
+),
+
+records as (
+    select * from {{ ref('stg_telemetry__records') }}
+    where {{ is_touched('event_date') }}
+),
+
+aliases as (
+    select * from {{ ref('stg_declarations__attribute_aliases') }}
+),
+
+names as (
+    select
+        alias as emitted_name,
+        twin_of as pair_name,
+        true as is_second
+    from aliases
+    where kind = 'event' and twin_of is not null
+    union
+    select
+        twin_of as emitted_name,
+        twin_of as pair_name,
+        false as is_second
+    from aliases
+    where kind = 'event' and twin_of is not null
+),
+
+candidates as (
+    select
+        survivors.record_key,
+        survivors.event_id,
+        survivors.event_date,
+        survivors.event_name,
+        survivors.occurred_at,
+        names.is_second,
+        records.attributes,
+        concat_ws(
+            '|', names.pair_name, survivors.event_name, coalesce(survivors.pseudonym, ''),
+            coalesce(survivors.session_id, ''), coalesce(survivors.trace_id, ''),
+            coalesce(survivors.span_id, '')
+        ) as said_by
+    from survivors
+    inner join records
+        on survivors.record_key = records.record_key
+    inner join names
+        on records.emitted_name = names.emitted_name
+),
+
+emitted as (
+    {{ exploded_attributes('candidates', ['record_key', 'event_name']) }}
+),
+
+-- the same attribute may have another name on the twin, or stand there under both
+said as (
+    select distinct
+        emitted.record_key,
+        coalesce(
+            aliases.canonical_name, replace(emitted.attribute, 'copilot_chat.', 'github.copilot.')
+        ) as attribute,
+        emitted.value
+    from emitted
+    left join aliases
+        on
+            aliases.kind = 'attribute'
+            and emitted.attribute = aliases.alias
+            and (
+                aliases.on_events is null
+                or concat(';', aliases.on_events, ';') like concat('%;', emitted.event_name, ';%')
+            )
+    where
+        emitted.attribute not in (
+            'event.name', 'event.sequence', 'event.timestamp', 'log.record.uid'
+        )
+),
+
+payloads as (
+    select
+        record_key,
+        {{ sorted_digest("concat(attribute, '=', coalesce(value, ''))") }} as payload,
+        max(case when attribute in ('response.id', 'suggestion.id', 'gen_ai.tool.call.id') then 1 end)
+            as names_its_subject
+    from said
+    group by record_key
+)
+
+select
+    candidates.record_key,
+    candidates.event_id,
+    candidates.event_date,
+    candidates.occurred_at,
+    candidates.is_second,
+    md5(concat_ws('|', candidates.said_by, coalesce(payloads.payload, ''))) as statement,
+    coalesce(payloads.names_its_subject, 0) = 1 as names_its_subject
+from candidates
+left join payloads
+    on candidates.record_key = payloads.record_key
