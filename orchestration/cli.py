@@ -53,7 +53,7 @@ app = typer.Typer(
 
 keys_app = typer.Typer(
     no_args_is_help=True,
-    help="The ring of keys behind pseudonyms: list it, or start a new key.",
+    help="The ring of keys behind pseudonyms: list it, start a new key, retire an old one.",
     epilog="Example: `attune keys rotate`",
 )
 app.add_typer(keys_app, name="keys")
@@ -319,6 +319,22 @@ def sync(
     _show(asdict(report), render.synced(report), as_json=as_json)
 
 
+@app.command(epilog="Example: `attune rollback hot_user_profiles`, then mend the model and sync.")
+def rollback(
+    view: Annotated[str, typer.Argument(help="The hot mart, as `attune sync` names it")],
+    as_json: AsJson = False,
+) -> None:
+    """Serve a view as it was before its last full fill, until the next sync (Redis and Valkey).
+
+    A changed schema or a full rebuild is filled beside what is served, which is kept until the next
+    such fill; this flips back to it. It is refused if a user was erased since.
+    """
+    from orchestration.lib import render, steps
+
+    meta = steps.rollback(_workspace(), view)
+    _show(asdict(meta), render.rolled_back(meta), as_json=as_json)
+
+
 @app.command(epilog="Example: `attune publish`, then open the file it names in any BI tool.")
 def publish(as_json: AsJson = False) -> None:
     """Copy the marts into one read-only file and Parquet, swapped when complete."""
@@ -464,6 +480,23 @@ def keys_rotate(as_json: AsJson = False) -> None:
         {"keys": [asdict(key) for key in keys]},
         render.keys(keys),
         f"Back up {workspace.key_file} now: without it nobody can be found again.",
+        as_json=as_json,
+    )
+
+
+@keys_app.command("retire", epilog="Example: `attune keys retire k2`, then back up the key file.")
+def keys_retire(
+    key_id: Annotated[str, typer.Argument(help="Its name, as `attune keys list` says it")],
+    as_json: AsJson = False,
+) -> None:
+    """Take a key out of the ring that nothing is served under: neither the newest nor the oldest."""
+    from orchestration.lib import render, steps
+
+    keys = steps.retire_key(_workspace(), key_id)
+    _show(
+        {"keys": [asdict(key) for key in keys]},
+        render.keys(keys),
+        f"{key_id} is gone; restart `attune serve` and `attune receive`, which still hold it.",
         as_json=as_json,
     )
 

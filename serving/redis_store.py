@@ -206,11 +206,6 @@ class RedisStore:
         return meta
 
     def rollback(self, view: str) -> ViewMeta:
-        """Serve the state before the last fill again, until the next sync; return its meta.
-
-        Raises:
-            StoreError: there is none, or a user was erased since: that is never taken back.
-        """
         self._require_writer()
         with self._explained("roll back"):
             fields = self._meta_fields(view)

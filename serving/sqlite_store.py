@@ -325,6 +325,12 @@ class SqliteStore:
             self._clean_files()
         return after
 
+    def rollback(self, view: str) -> ViewMeta:
+        raise StoreError(
+            f"{self.url}: SQLite keeps no earlier state of {view}: its change sets replace values in "
+            "place; mend the model, build and sync again"
+        )
+
     def add_control(self, control: Control) -> None:
         with self._transaction("write a control to"):
             if self._is_erased(control.user_id):

@@ -254,6 +254,14 @@ class Store(Protocol):
         """Return the SHA-256 (hex) of every key that was erased: none may be stored again."""
         ...
 
+    def rollback(self, view: str) -> ViewMeta:
+        """Serve the state before the last fill again, until the next sync; return its meta.
+
+        Raises:
+            StoreError: none is kept, or a user was erased since: that is never taken back.
+        """
+        ...
+
     def erase(self, keys: Sequence[str], *, clean: bool = True) -> int:
         """Remove users from every view, with their controls and every trace in the store's files.
 

@@ -10,7 +10,14 @@ from orchestration.ingest.errors import (
     KeyFileError,
 )
 from orchestration.ingest.inbox import RefusedFile
-from orchestration.ingest.keys import KeyInfo, list_keys, pseudonymize, pseudonyms, rotate_keys
+from orchestration.ingest.keys import (
+    KeyInfo,
+    list_keys,
+    pseudonymize,
+    pseudonyms,
+    retire_key,
+    rotate_keys,
+)
 from orchestration.ingest.lake import ensure_lake, stable_pseudonym
 from orchestration.ingest.load import (
     FileReport,
@@ -40,6 +47,7 @@ __all__ = [
     "pseudonymize",
     "pseudonyms",
     "replay",
+    "retire_key",
     "rotate_keys",
     "stable_pseudonym",
 ]

@@ -6,6 +6,7 @@ import glob
 import hmac
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -137,9 +138,9 @@ def rotate_keys(home: Path, *, now: datetime | None = None) -> Keys:
     path = paths.key_file()
     with one_ingest_at_a_time(paths):
         keys = load_keys(path, create=False)
-        number = len(keys.ring) + 1
-        while (key_id := f"k{number}") in keys.ring:
-            number += 1
+        # the name of a retired key is never given again: the active one's number is the highest
+        numbers = [int(name[1:]) for name in keys.ring if re.fullmatch(r"k\d+", name)]
+        key_id = f"k{max(numbers, default=0) + 1}"
         rotated = Keys(
             active=key_id,
             ring={**keys.ring, key_id: secrets.token_bytes(KEY_BYTES)},
@@ -148,6 +149,46 @@ def rotate_keys(home: Path, *, now: datetime | None = None) -> Keys:
         )
         write_atomically(path.resolve(), _text(rotated), PRIVATE_FILE)
     return rotated
+
+
+def retire_key(home: Path, key_id: str) -> Keys:
+    """Take a key out of the ring under which nothing is served any more.
+
+    That is any key but the active one, which makes pseudonyms, and the oldest one, whose pseudonyms
+    tables and cache hold. The lake keeps the links from the retired key's pseudonyms.
+
+    Args:
+        home: ATTUNE_HOME.
+        key_id: the key's name in the ring.
+
+    Raises:
+        IngestLockedError: another process loads this home.
+        KeyFileError: the key file is missing or unusable, or the key is unknown or still in use.
+    """
+    paths = Home(home)
+    path = paths.key_file()
+    with one_ingest_at_a_time(paths):
+        keys = load_keys(path, create=False)
+        if key_id not in keys.ring:
+            raise KeyFileError(f"{path} has no key {key_id}; it has {', '.join(keys.ring)}")
+        if key_id == keys.oldest:
+            raise KeyFileError(
+                f"{key_id} is the oldest key: tables, cache and published file know every user by "
+                "its pseudonyms, so it never retires"
+            )
+        if key_id == keys.active:
+            raise KeyFileError(
+                f"{key_id} makes the pseudonyms of what is loaded now: run `attune keys rotate` "
+                "first"
+            )
+        retired = Keys(
+            active=keys.active,
+            ring={name: key for name, key in keys.ring.items() if name != key_id},
+            event_id_key=keys.event_id_key,
+            created_at={name: at for name, at in keys.created_at.items() if name != key_id},
+        )
+        write_atomically(path.resolve(), _text(retired), PRIVATE_FILE)
+    return retired
 
 
 def list_keys(home: Path) -> list[KeyInfo]:

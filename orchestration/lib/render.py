@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from orchestration.lib.runs import FollowReport
     from orchestration.reports import ReportsWritten
     from serving.publish import PublishReport
+    from serving.store import ViewMeta
     from serving.sync import SyncReport
     from simulator import SimulationReport
 
@@ -87,6 +88,14 @@ def synced(report: SyncReport) -> str:
         for view in report.views
     ]
     return "\n".join([*lines, f"as of {report.as_of.isoformat()}"])
+
+
+def rolled_back(meta: ViewMeta) -> str:
+    """Say what is served after a rollback."""
+    return (
+        f"{meta.view}: serving {meta.rows:,} rows as of {meta.as_of.isoformat()} again, until the "
+        "next sync"
+    )
 
 
 def followed(report: FollowReport) -> str:

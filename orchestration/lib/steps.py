@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from orchestration.lib.home import Workspace
     from orchestration.reports import ReportsWritten
     from serving.client import Freshness
+    from serving.store import ViewMeta
 
 INBOX_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 PSEUDONYM_LENGTH = 64
@@ -244,6 +245,18 @@ def rotate_keys(workspace: Workspace) -> list[KeyInfo]:
         return rotate_ring(workspace.home).infos()
 
 
+def retire_key(workspace: Workspace, key_id: str) -> list[KeyInfo]:
+    """Take a key out of the ring under which nothing is served any more, and return the ring.
+
+    Raises:
+        IngestError: an ingest runs, the key file cannot be used, or the key is still in use.
+    """
+    from orchestration.ingest import retire_key as retire_from_ring
+
+    with environment(workspace.environment()):
+        return retire_from_ring(workspace.home, key_id).infos()
+
+
 def _block_progress(
     on_progress: Callable[[int, int, str], None] | None,
 ) -> Callable[[Progress], None] | None:
@@ -267,6 +280,16 @@ def ingest_totals(report: IngestReport) -> dict[str, int]:
         "rejected": sum(report.rejected.values()),
         "files_refused": len(report.refused),
     }
+
+
+def rollback(workspace: Workspace, view: str) -> ViewMeta:
+    """Serve what the cache held of a view before its last fill, until the next sync.
+
+    Raises:
+        StoreError: the cache keeps no earlier state of it, or a user was erased since.
+    """
+    with closing(open_store(workspace.cache_url)) as store:
+        return store.rollback(view)
 
 
 def sync(

@@ -27,6 +27,7 @@ COMMANDS = [
     "ingest",
     "build",
     "sync",
+    "rollback",
     "publish",
     "explain",
     "ledger",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import random
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -324,7 +327,7 @@ def test_a_changed_schema_goes_under_a_new_epoch_that_can_be_taken_back(
     workspace.build({"a": "old"})
     workspace.sync()
     with pytest.raises(StoreError, match="no earlier state"):
-        workspace.store.rollback(VIEW)  # type: ignore[attr-defined]
+        workspace.store.rollback(VIEW)
     workspace.manifest["nodes"][f"model.attune.{VIEW}"]["checksum"]["checksum"] = "another"
     workspace.build({"a": "new", "b": "new"})
     with open_store(workspace.url, read_only=True) as reader:
@@ -335,16 +338,38 @@ def test_a_changed_schema_goes_under_a_new_epoch_that_can_be_taken_back(
         assert after is not None
         assert after.schema_version != before.schema_version
         assert workspace.served() == {"a": "new", "b": "new"}
-        meta = workspace.store.rollback(VIEW)  # type: ignore[attr-defined]
+        meta = workspace.store.rollback(VIEW)
         assert meta.rows == 1
         assert workspace.served() == {"a": "old"}
     workspace.sync()
     assert workspace.served() == {"a": "new", "b": "new"}
     workspace.store.erase(["b"])
     with pytest.raises(StoreError, match="erased since"):
-        workspace.store.rollback(VIEW)  # type: ignore[attr-defined]
+        workspace.store.rollback(VIEW)
     workspace.sync()
     assert workspace.verify().ok
+
+
+def test_a_command_takes_the_last_fill_back(workspace: Workspace) -> None:
+    workspace.build({"a": "old"})
+    workspace.sync()
+    command = [sys.executable, "-m", "orchestration.cli", "rollback", VIEW, "--json"]
+    environment = os.environ | {
+        "ATTUNE_HOME": str(workspace.folder),
+        "ATTUNE_CACHE_URL": workspace.url,
+    }
+    refused = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (refused.returncode, "no earlier state" in refused.stderr) == (1, True)
+    workspace.manifest["nodes"][f"model.attune.{VIEW}"]["checksum"]["checksum"] = "another"
+    workspace.build({"a": "new", "b": "new"})
+    workspace.sync()
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert json.loads(done.stdout)["rows"] == 1
+    assert workspace.served() == {"a": "old"}
 
 
 def test_epochs_that_nobody_needs_are_removed(workspace: Workspace) -> None:

@@ -66,6 +66,14 @@ def test_a_sqlite_with_the_wal_bug_is_refused() -> None:
         check_sqlite_version("3.51.2")
 
 
+def test_an_earlier_state_is_not_kept(tmp_path: Path) -> None:
+    with (
+        open_store(f"sqlite:///{tmp_path / 'cache.sqlite'}") as store,
+        pytest.raises(StoreError, match="build and sync again"),
+    ):
+        store.rollback(VIEW)
+
+
 def test_a_reader_finds_no_cache_where_none_is(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="attune sync"):
         open_store(f"sqlite:///{tmp_path}/none.sqlite", read_only=True)
