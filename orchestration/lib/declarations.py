@@ -371,6 +371,17 @@ def check_declarations(declarations: Path, project_dir: Path) -> list[Problem]:
     return problems
 
 
+def read_declaration(declarations: Path, name: str) -> tuple[list[Row], list[Problem]]:
+    """Read one file of the declarations as text, with its own mistakes.
+
+    Args:
+        declarations: Folder with `catalog`, `experiments`, `preferences` and `metrics`.
+        name: The file's path in it.
+    """
+    rows, problems = _read(declarations, name, TABLES[name])
+    return [row for _, row in rows], problems
+
+
 def require_declarations(declarations: Path, project_dir: Path) -> None:
     """Raise if the declarations hold a mistake.
 

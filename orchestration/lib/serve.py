@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestration.ingest.keys import load_keys
+from orchestration.lib.declarations import read_declaration
 from orchestration.lib.steps import loaded_batches
 from orchestration.receiver.config import Limits
 from orchestration.receiver.errors import RefusedError
@@ -14,14 +16,18 @@ from serving.api.errors import EventSinkError
 from serving.api.server import serve as serve_api
 from serving.api.settings import ApiSettings, Ports
 from serving.clock import utc_now
+from serving.overlay import Declared
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
     from orchestration.ingest.keys import Keys
     from orchestration.lib.home import Workspace
+
+log = logging.getLogger(__name__)
 
 TOKEN_FILE = "serve.tokens.json"  # noqa: S105 (a name, not a token)
 STAGING = "serving"
@@ -104,6 +110,34 @@ def token_file(workspace: Workspace) -> Path:
     return workspace.home / TOKEN_FILE
 
 
+def declared_in(declarations: Path) -> Declared:
+    """Read what can be preferred and consented to from the declarations themselves.
+
+    Mistakes do not keep the API from serving what the cache holds: they are logged, and nothing is
+    known by default.
+    """
+    dimensions, mistakes = read_declaration(declarations, "preferences/preference_dimensions.csv")
+    values, more = read_declaration(declarations, "preferences/preference_values.csv")
+    purposes, most = read_declaration(declarations, "catalog/consent_purposes.csv")
+    if problems := mistakes + more + most:
+        log.warning(
+            "no defaults until the cache can be read, the declarations have mistakes: %s",
+            "; ".join(map(str, problems)),
+        )
+        return Declared({}, {})
+    return Declared(
+        dimensions={row["dimension"]: _dimension(row, values) for row in dimensions},
+        purposes={
+            row["purpose"]: {
+                "purpose": row["purpose"],
+                "description": row.get("description") or None,
+                "granted_by_default": row["granted_by_default"] == "true",
+            }
+            for row in purposes
+        },
+    )
+
+
 def ports(workspace: Workspace, limits: Limits | None = None) -> Ports:
     """Connect the API with a workspace's key ring and inbox.
 
@@ -112,7 +146,12 @@ def ports(workspace: Workspace, limits: Limits | None = None) -> Ports:
     """
     ring = KeyRing(workspace.key_file, create=not loaded_batches(workspace))
     sink = InboxSink(workspace.inbox, workspace.home / STAGING, limits or Limits())
-    return Ports(pseudonyms=ring.pseudonyms, events=sink, now=utc_now)
+    return Ports(
+        pseudonyms=ring.pseudonyms,
+        events=sink,
+        now=utc_now,
+        declared=declared_in(workspace.declarations),
+    )
 
 
 def serve(workspace: Workspace, *, host: str, port: int) -> None:
@@ -128,3 +167,19 @@ def serve(workspace: Workspace, *, host: str, port: int) -> None:
     )
     with prepared_folders(workspace.inbox, workspace.home / STAGING):
         serve_api(settings, ports(workspace))
+
+
+def _dimension(row: Mapping[str, str], values: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The payload of hot_preference_dimensions."""
+    own = [each for each in values if each["dimension"] == row["dimension"]]
+    return {
+        "dimension": row["dimension"],
+        "description": row.get("description") or None,
+        "default_value": row["default_value"],
+        "values": [
+            {"value": each["value"], "label": each.get("label") or None}
+            for each in sorted(own, key=lambda value: value["value"])
+        ],
+        "context_attributes": row.get("context_attributes") or None,
+        "is_user_controllable": row.get("is_user_controllable") != "false",
+    }

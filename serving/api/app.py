@@ -61,7 +61,9 @@ class Api:
         self._settings = settings
         self._metrics = Metrics()
         self._tokens = TokenBook(settings.token_file)
-        self._cache = Cache(settings.cache_url, ports.now, self._metrics.cache_failures.inc)
+        self._cache = Cache(
+            settings.cache_url, ports.now, self._metrics.cache_failures.inc, ports.declared
+        )
         self._ports = ports
         self._profiles = Profiles(self._cache, self._metrics)
         self._access = Access(self._tokens, RateLimiter(), settings.limits, ports.pseudonyms)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from serving.client import Freshness
+    from serving.overlay import Declared
     from serving.store import Control, Store
 
 log = logging.getLogger(__name__)
@@ -32,9 +33,20 @@ class Cache:
     """The serving cache of one API process."""
 
     def __init__(
-        self, url: str, now: Callable[[], datetime], on_trouble: Callable[[], None]
+        self,
+        url: str,
+        now: Callable[[], datetime],
+        on_trouble: Callable[[], None],
+        declared: Declared,
     ) -> None:
-        """Take the cache's URL, the clock, and what is called whenever the cache fails."""
+        """Take what the API reads from, and what it answers before it could.
+
+        Args:
+            url: The cache's.
+            now: The clock, naive UTC.
+            on_trouble: Called whenever the cache fails.
+            declared: Dimensions and purposes until the cache was read once.
+        """
         self._url = url
         self._now = now
         self._on_trouble = on_trouble
@@ -46,7 +58,7 @@ class Cache:
         self._asking: list[tuple[Sequence[str], asyncio.Future[dict[str, Read] | None]]] = []
         self._cleaning: set[asyncio.Task[None]] = set()
         self._trouble = ""
-        self.catalog = Catalog()
+        self.catalog = Catalog(declared=declared)
         self.is_available = False
 
     @property

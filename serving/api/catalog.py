@@ -103,7 +103,7 @@ def read_catalog(store: Store, now: datetime, before: Catalog | None = None) -> 
     Args:
         store: The cache.
         now: What ages are judged at, naive UTC.
-        before: The state read last.
+        before: The state read last; what it declares holds on while the cache says nothing of it.
 
     Raises:
         StoreError: the cache cannot be read, or holds something else than a catalog.
@@ -127,7 +127,11 @@ def read_catalog(store: Store, now: datetime, before: Catalog | None = None) -> 
     }
     experiments = {each.name: each for each in map(_experiment, rows[EXPERIMENTS_VIEW])}
     return Catalog(
-        declared=read_declared(store),
+        declared=(
+            before.declared
+            if before is not None and metas[DIMENSIONS_VIEW] is None
+            else read_declared(store)
+        ),
         experiments=experiments,
         slots=layer_slots(experiments.values()),
         decision_points=_decision_points(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from serving.overlay import Declared
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
@@ -50,11 +52,13 @@ class Ports:
             last one, under the oldest key, never changes.
         events: Where control and decision events go.
         now: The present, naive UTC.
+        declared: What is served by default until a cache says what is declared.
     """
 
     pseudonyms: Callable[[str], list[str]]
     events: EventSink
     now: Callable[[], datetime]
+    declared: Declared = field(default_factory=lambda: Declared({}, {}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,9 +21,10 @@ import pytest
 from orchestration.ingest import load_inbox, rotate_keys
 from orchestration.ingest.keys import load_keys
 from orchestration.lib.home import workspace_from
-from orchestration.lib.serve import InboxSink, KeyRing
+from orchestration.lib.serve import InboxSink, KeyRing, declared_in
 from orchestration.receiver.config import Limits
 from serving.api.errors import EventSinkError
+from serving.overlay import Declared
 from tests.serving.api.served import AS_OF, eventually, fill, world
 
 if TYPE_CHECKING:
@@ -91,6 +93,57 @@ def command(home: Path) -> Iterator[Command]:
     finally:
         if started.process.poll() is None:
             started.end(signal.SIGKILL)
+
+
+def test_without_a_cache_what_is_declared_is_served(tmp_path: Path) -> None:
+    token = said(tmp_path, "tokens", "create", "--role", "read", "--name", "assistant").strip()
+    with command(tmp_path) as running:
+        reader = {"authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=running.base, timeout=30, headers=reader) as client:
+
+            def profile() -> tuple[str, dict[str, str]]:
+                answer = client.get("/v1/users/bert/profile").json()
+                preferences = answer["profile"]["preferences"]
+                values = {each["dimension"]: each["value"] for each in preferences}
+                return answer["default_reason"], values
+
+            assert profile() == (
+                "cache_unavailable",
+                {"answer_format": "prose", "answer_style": "detailed", "suggestion_style": "plain"},
+            )
+            assert client.get("/readyz").json()["cache"] == "unavailable"
+            fill(tmp_path, f"sqlite:///{tmp_path / 'cache.sqlite'}", world(), AS_OF)
+            eventually(lambda: set(profile()[1]) == set(world()["hot_preference_dimensions"]))
+            assert profile()[0] == "unknown_user"
+            assert client.get("/readyz").json()["cache"] != "unavailable"
+        assert "defaults are served" in running.log
+
+
+def test_defaults_are_what_is_declared(project_dir: Path) -> None:
+    declared = declared_in(project_dir / "seeds" / "declarations")
+    assert declared.dimensions["answer_format"] == {
+        "dimension": "answer_format",
+        "description": "The form that answers take",
+        "default_value": "prose",
+        "values": [
+            {"value": "bullets", "label": "Bullet points"},
+            {"value": "code_first", "label": "Code first"},
+            {"value": "prose", "label": "Running text"},
+        ],
+        "context_attributes": "task.kind",
+        "is_user_controllable": True,
+    }
+    granted = {name: each["granted_by_default"] for name, each in declared.purposes.items()}
+    assert granted == {"measurement": True, "operations": True, "personalization": False}
+
+
+def test_mistakes_in_declarations_do_not_end_the_api(
+    project_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(project_dir / "seeds" / "declarations", tmp_path / "declarations")
+    (tmp_path / "declarations" / "catalog" / "consent_purposes.csv").write_text("purpose\n")
+    assert declared_in(tmp_path / "declarations") == Declared({}, {})
+    assert "granted_by_default" in caplog.text
 
 
 def test_a_workspace_is_served_until_it_is_told_to_end(tmp_path: Path) -> None:
