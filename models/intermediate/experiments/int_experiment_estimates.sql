@@ -187,12 +187,12 @@ linearised as (
             - {{ side }}_value * {{ side }}_denominator_covariate_numerator
             + {{ side }}_value * {{ side }}_covariate * {{ side }}_denominator_covariate_denominator
         ) / nullif({{ side }}_denominator_mean * {{ side }}_covariate_denominator_mean, 0e0)
-            as {{ side }}_cross
+            as {{ side }}_raw_cross
         {%- endfor %}
     from valued
 ),
 
--- what is left of terms that cancel is noise, not variance: arms without any have exactly none
+-- what is left of terms that cancel is noise: where nothing varies, exactly nothing does
 denoised as (
     select
         linearised.*
@@ -202,7 +202,13 @@ denoised as (
             when abs({{ side }}_{{ value }}_spread) <= 1e-13 * {{ side }}_{{ value }}_scale then 0e0
             else {{ side }}_{{ value }}_spread
         end as {{ side }}_{{ value }}_variance
-        {%- endfor %}
+        {%- endfor %},
+        case
+            when abs({{ side }}_raw_cross)
+                <= 1e-13 * sqrt({{ side }}_value_scale * {{ side }}_covariate_scale)
+                then 0e0
+            else {{ side }}_raw_cross
+        end as {{ side }}_cross
         {%- endfor %}
     from linearised
 ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 
 import duckdb
 import numpy as np
@@ -10,6 +11,17 @@ import pytest
 
 from tests.dbt.experiments.model_sql import Row, build, fill, rows
 from tests.dbt.experiments.scorecards import MOMENTS, NAMES, PARTS, Arm, Comparison, adjust, judge
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftedArm(Arm):
+    """An arm whose moments are given, shifts and all."""
+
+    row: Row = field(default_factory=dict)
+
+    def moments(self) -> Row:
+        return self.row
+
 
 UNIT_DAYS = NAMES | {
     "unit_id": "varchar",
@@ -92,6 +104,31 @@ def test_relative_interval_leaves_0_out_exactly_where_the_absolute_one_does() ->
             assert sequential == (row["log_e_value"] > -math.log(row["alpha"])), row
     # every combination has been seen: adjustment, sign of the baseline, verdict
     assert len(outcomes) == 3 * 2 * 2
+
+
+def shifted(numerator: list[int], before: list[int], shifts: np.ndarray) -> ShiftedArm:
+    """An arm of ratios with a denominator of 1, in moments of shifted values."""
+    ones = [1] * len(numerator)
+    values = dict(zip(PARTS, np.array([numerator, ones, before, ones], dtype=float), strict=True))
+    moved = {part: values[part] - shift for part, shift in zip(PARTS, shifts, strict=True)}
+    row: Row = {"units": len(numerator), "units_without_history": 0}
+    for place, part in enumerate(PARTS):
+        row |= {f"{part}_total": float(values[part].sum()), f"{part}_sum": float(moved[part].sum())}
+        for other in PARTS[place:]:
+            row[f"{part}_{other}_sum"] = float(moved[part] @ moved[other])
+    return ShiftedArm(len(numerator), {}, {}, row)
+
+
+def test_a_covariate_that_says_nothing_adjusts_by_exactly_nothing() -> None:
+    generator = np.random.default_rng(3)
+    comparisons = []
+    for place in range(200):
+        shifts = generator.uniform(-1, 1, 4)
+        control = shifted([0, 0, 0], [0, 1, 2], shifts)
+        treatment = shifted([0, 1, 0, 1] * 10, [0, 0, 2, 2] * 10, shifts)
+        comparisons.append(Comparison(str(place), control, treatment, kind="ratio"))
+    rows_of = [row for row in judge(comparisons).values() if row["adjustment"] == "cuped"]
+    assert {(row["status"], abs(row["theta"])) for row in rows_of} == {("ok", 0.0)}
 
 
 @pytest.mark.parametrize(
