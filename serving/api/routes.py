@@ -110,7 +110,7 @@ class Routes:
         return _json(self._profiles.why(served))
 
     async def export(self, request: Request) -> Response:
-        """Everything that is served of a user, to take away."""
+        """Everything that is served of a user, to take away; not the warehouse's history."""
         keys = self._keys(request, tokens.CONTROL)
         self._current(keys)
         body = self._profiles.why(self._profiles.read(keys)) | {
@@ -121,7 +121,7 @@ class Routes:
         return _json(body, headers=disposition)
 
     async def erasure(self, request: Request) -> Response:
-        """Forget a user: at once in the cache, in the warehouse by its next job."""
+        """Forget a user: at once in the cache, in the marts by the next build."""
         keys = self._keys(request, tokens.CONTROL)
         event_id = await self._controls.erase(path_text(request, "user_id"), keys)
         return _json({"status": "accepted", "event_id": event_id}, status=HTTPStatus.ACCEPTED)
