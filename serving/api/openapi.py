@@ -87,7 +87,12 @@ def _profiles(limits: ApiLimits) -> Schema:
         },
         "/v1/users/{user_id}/export": {
             "parameters": user,
-            "get": _operation("exportUser", "All that is served of a user; not the history behind it", _ok("Why"), (404, 503)),
+            "get": _operation(
+                "exportUser",
+                "All that is served of a user; not the history behind it",
+                _ok("Why"),
+                (404, 503),
+            ),
         },
     }
 
