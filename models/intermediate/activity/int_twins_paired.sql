@@ -1,7 +1,6 @@
 {#- Records that say again, under an emitter's other name for the event, what one beside them says. -#}
 {{ overwrite_by('int_load_date_versions', 'event_date', ['attribute_aliases']) }}
-{#- the second emission follows the first within milliseconds; the rest is for slow machines -#}
-{%- set apart_seconds = 5 %}
+{%- set apart_seconds = var('twins_apart_seconds') %}
 {%- set midnight = 'cast(event_date as timestamp)' %}
 {%- set next_midnight = add_time('cast(event_date as timestamp)', 1, 'day') %}
 with

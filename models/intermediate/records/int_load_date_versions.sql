@@ -49,7 +49,8 @@ eves as (
     inner join second_names
         on records.emitted_name = second_names.emitted_name
     where
-        {{ seconds_between('cast(records.event_date as timestamp)', 'records.occurred_at') }} <= 5
+        {{ seconds_between('cast(records.event_date as timestamp)', 'records.occurred_at') }}
+        <= {{ var('twins_apart_seconds') }}
 ),
 
 other_dates as (
