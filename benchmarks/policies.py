@@ -17,15 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import yaml
 
-from orchestration.lib.home import PROJECT_DIR
-from tests.dbt.experiments.model_sql import build, rows
+from tests.dbt.experiments.model_sql import build, project_variables, rows
+from tests.dbt.policies.logged_decisions import OFF_POLICY_MODELS
 
 CORES = 2
 GOAL = 3.0
 AGREEMENT = 1e-9
-MODELS = ("int_decision_cells", "int_policy_cells", "int_policy_moments", "rpt_policy_values")
 # 20 contexts x 3 positions x 10 actions, logged uniformly; a click in 5 to 15 of 100
 DECISIONS = """
 create table fct_decisions as
@@ -85,13 +83,6 @@ def _cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def project_variables() -> dict[str, Any]:
-    """The project's dbt variables."""
-    project = yaml.safe_load((PROJECT_DIR / "dbt_project.yml").read_text(encoding="utf-8"))
-    variables: dict[str, Any] = project["vars"]
-    return variables
-
-
 def hand_written(connection: duckdb.DuckDBPyConnection) -> tuple[float, dict[str, Any]]:
     """CPU seconds of the one scan, and its row."""
     start = _cpu_seconds()
@@ -104,7 +95,7 @@ def models(
 ) -> tuple[float, dict[str, tuple[float, float]]]:
     """CPU seconds of all models together; clock and CPU seconds of each."""
     seconds = {}
-    for name in MODELS:
+    for name in OFF_POLICY_MODELS:
         cpu, wall = _cpu_seconds(), time.perf_counter()
         build(connection, name, variables=variables)
         seconds[name] = (time.perf_counter() - wall, _cpu_seconds() - cpu)

@@ -496,7 +496,7 @@ def keys_retire(
     _show(
         {"keys": [asdict(key) for key in keys]},
         render.keys(keys),
-        f"{key_id} is gone; restart `attune serve` and `attune receive`, which still hold it.",
+        f"{key_id} is gone: back up the key file anew. A running `attune serve` notices by itself.",
         as_json=as_json,
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import duckdb
 import jinja2
 import pyarrow as pa
+import yaml
 from jinja2.runtime import Context
 
 if TYPE_CHECKING:
@@ -52,6 +53,13 @@ def _caller(environment: jinja2.Environment, name: str, path: Path) -> Callable[
             return returned.value
 
     return call
+
+
+def project_variables() -> dict[str, Any]:
+    """The variables as the project declares them."""
+    project = yaml.safe_load((PROJECT_DIR / "dbt_project.yml").read_text(encoding="utf-8"))
+    variables: dict[str, Any] = project["vars"]
+    return variables
 
 
 def render(text: str, variables: Mapping[str, Any] | None = None) -> str:

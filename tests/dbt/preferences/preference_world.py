@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-import yaml
 
-from tests.dbt.experiments.model_sql import PROJECT_DIR, build, fill, rows
+from tests.dbt.experiments.model_sql import build, fill, project_variables, rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,13 +60,6 @@ QUALITY = (
     "int_preference_comparisons",
     "rpt_preference_quality",
 )
-
-
-def project_variables() -> dict[str, Any]:
-    """The variables as the project declares them."""
-    project = yaml.safe_load((PROJECT_DIR / "dbt_project.yml").read_text(encoding="utf-8"))
-    variables: dict[str, Any] = project["vars"]
-    return variables
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
+from tests.dbt.experiments.model_sql import project_variables
 from tests.dbt.preferences.preference_world import (
     DAY,
     FIRST_DAY,
     SCORES,
     START,
     Signals,
-    project_variables,
     world_after,
 )
 
