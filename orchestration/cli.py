@@ -460,6 +460,19 @@ def compact(
     )
 
 
+@app.command(epilog="Example: `attune erase`, weekly in Dagster as the job `erasure`.")
+def erase(as_json: AsJson = False) -> None:
+    """Take users who asked to be forgotten out of the lake, raw files, warehouse and published file.
+
+    The cache forgot them when they asked, and every mart leaves them out from the next build on;
+    this removes what is left on disk. `rpt_erasure_requests` says who is waiting, and how long.
+    """
+    from orchestration.lib import render, runs
+
+    report = runs.erase(_workspace(), Stages())
+    _show(asdict(report), render.erased(report), as_json=as_json)
+
+
 @keys_app.command("list", epilog="Example: `attune keys list --json`")
 def keys_list(as_json: AsJson = False) -> None:
     """List the keys, oldest first: name, when made, whether in force; never the keys themselves."""

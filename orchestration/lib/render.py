@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         Preference,
         Summary,
     )
-    from orchestration.lib.runs import FollowReport
+    from orchestration.lib.runs import EraseReport, FollowReport
     from orchestration.reports import ReportsWritten
     from serving.publish import PublishReport
     from serving.store import ViewMeta
@@ -208,6 +208,17 @@ def compacted(folders: Sequence[Compacted]) -> RenderableType:
         counts = (each.files_before, each.files_after, each.rows)
         table.add_row(escape(each.folder), *(f"{count:,}" for count in counts))
     return table
+
+
+def erased(report: EraseReport) -> RenderableType:
+    """Write what an erasure took out, and where."""
+    if not report.is_rewritten:
+        return "nobody is left to forget: no record of theirs is in the lake"
+    return (
+        f"{report.rows:,} rows taken out of {report.lake_files:,} files of the lake, "
+        f"{report.raw_files:,} raw files and {report.raw_lines:,} refused lines deleted; the "
+        "warehouse's file and the published one were written anew"
+    )
 
 
 def keys(ring: Sequence[KeyInfo]) -> RenderableType:
