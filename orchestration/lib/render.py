@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from orchestration.ingest import Compacted, IngestReport, KeyInfo, RefusedFile
     from orchestration.lib.dbt_runner import BuildReport
+    from orchestration.lib.export import ExportReport
     from orchestration.lib.home import Workspace
     from orchestration.lib.report import (
         Decision,
@@ -208,6 +209,11 @@ def compacted(folders: Sequence[Compacted]) -> RenderableType:
         counts = (each.files_before, each.files_after, each.rows)
         table.add_row(escape(each.folder), *(f"{count:,}" for count in counts))
     return table
+
+
+def exported(report: ExportReport) -> str:
+    """Say how much was exported, and of whom."""
+    return f"{sum(report.rows.values()):,} rows of {len(report.rows)} tables about {report.user_id}"
 
 
 def erased(report: EraseReport) -> RenderableType:

@@ -19,6 +19,7 @@ import duckdb
 
 from orchestration.lib.dbt_runner import environment
 from orchestration.lib.errors import EmptyError, SettingError
+from orchestration.lib.export import ExportReport, export_user
 from orchestration.lib.report import open_warehouse
 from serving.client import view_freshness
 from serving.ledger import ledger_path
@@ -253,6 +254,22 @@ def pseudonyms_of(workspace: Workspace, user: str) -> list[str]:
         return [stable_pseudonym(workspace.home, user)]
     with environment(workspace.environment()):
         return pseudonyms(workspace.home, user)[::-1]
+
+
+def export(workspace: Workspace, user: str, write: Callable[[bytes], object]) -> ExportReport:
+    """Write all that is held about a user as JSON lines.
+
+    Args:
+        workspace: Whose warehouse and lake.
+        user: A raw id, or one of its pseudonyms.
+        write: Takes one line at a time.
+
+    Raises:
+        EmptyError: nothing was built yet, or nothing is held about the user.
+        KeyFileError: the key file is missing or unusable.
+    """
+    with open_warehouse(workspace.warehouse) as connection:
+        return export_user(connection, pseudonyms_of(workspace, user), write)
 
 
 def list_keys(workspace: Workspace) -> list[KeyInfo]:
