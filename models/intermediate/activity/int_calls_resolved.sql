@@ -5,12 +5,12 @@ with
 
 events as (
     select * from {{ ref('int_events_resolved') }}
-    where {{ is_touched('event_date', with_linked=true) }}
+    where {{ is_touched('event_date', linked_by='int_linked_dates') }}
 ),
 
 model_calls as (
     select * from {{ ref('stg_telemetry__model_calls') }}
-    where {{ is_touched('event_date', with_linked=true) }}
+    where {{ is_touched('event_date', linked_by='int_linked_dates') }}
 ),
 
 calls as (
@@ -103,3 +103,5 @@ select
     cost_usd
 from told_once
 where {{ is_touched('event_date') }}
+-- what a day replaces then lies in one place
+order by event_date

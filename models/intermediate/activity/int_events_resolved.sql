@@ -101,3 +101,5 @@ resolved as (
 )
 
 select * from resolved
+-- what a day replaces then lies in one place
+order by event_date

@@ -7,7 +7,7 @@ calls as (
         *,
         coalesce(trace_id, event_id) as trace_key
     from {{ ref('int_calls_resolved') }}
-    where operation != 'execute_tool' and {{ is_touched('event_date', with_linked=true) }}
+    where operation != 'execute_tool' and {{ is_touched('event_date', linked_by='int_linked_dates') }}
 ),
 
 first_logged_calls as (

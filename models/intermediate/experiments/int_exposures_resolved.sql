@@ -37,3 +37,5 @@ where
     and exposures.variant is not null
     -- an evaluation that failed served a fallback to whom it may concern: it exposes nobody
     and lower(coalesce(exposures.reason, '')) != 'error'
+-- what a day replaces then lies in one place
+order by events.event_date

@@ -30,3 +30,5 @@ select
 from events
 inner join records
     on events.record_key = records.record_key
+-- what a day replaces then lies in one place
+order by events.event_date

@@ -7,12 +7,12 @@ events as (
     where
         suggestion_id is not null
         and has_measurement_consent
-        and {{ is_touched('event_date', with_linked=true) }}
+        and {{ is_touched('event_date', linked_by='int_linked_dates') }}
 ),
 
 suggestions as (
     select * from {{ ref('stg_telemetry__suggestions') }}
-    where {{ is_touched('event_date', with_linked=true) }}
+    where {{ is_touched('event_date', linked_by='int_linked_dates') }}
 ),
 
 told as (
