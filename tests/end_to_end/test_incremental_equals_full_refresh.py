@@ -149,12 +149,14 @@ def files_of_case(rng: random.Random, folder: Path, seed: int) -> list[tuple[str
     ]
 
 
-def build(workspace: WorkspaceUnderTest) -> None:
-    """Build the models without their tests: the comparison is the test."""
+def build(workspace: WorkspaceUnderTest, select: str = "fqn:*") -> None:
+    """Build models without their tests: the comparison is the test."""
     result = dbt_runner.run_dbt(
         workspace.workspace,
         [
             "build",
+            "--select",
+            select,
             "--exclude-resource-type",
             "test",
             "--exclude-resource-type",
@@ -275,6 +277,44 @@ def test_incremental_equals_full_refresh(
         marts_of(incremental), marts_of(full), set() if is_same_lake else ABOUT_FILES
     )
     assert not found, f"case {case}, {'same lake' if is_same_lake else 'other order'}: {found}"
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("catalog/consent_purposes.csv", "measurement,true,", "measurement,false,"),
+        ("catalog/model_prices.csv", "assist-small,0.25,", "assist-small,0.50,"),
+    ],
+)
+def test_a_changed_declaration_reaches_what_is_made_from_what_reads_it(
+    name: str,
+    before: str,
+    after: str,
+    tmp_path: Path,
+    project_dir: Path,
+    manifests: ManifestCache,
+) -> None:
+    declarations = tmp_path / "declarations"
+    shutil.copytree(project_dir / "seeds" / "declarations", declarations)
+    changed = make_workspace(
+        tmp_path / "changed", project_dir, manifests, declarations=declarations
+    )
+    changed.simulate(users=USERS, days=DAYS)
+    changed.ingest()
+    build(changed, "+fct_unit_metrics_daily")
+    path = declarations / name
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+    build(changed, "+fct_unit_metrics_daily")
+
+    full = make_workspace(tmp_path / "full", project_dir, manifests, declarations=declarations)
+    shutil.copy(changed.workspace.key_file, full.workspace.key_file)
+    shutil.rmtree(full.workspace.lake, ignore_errors=True)
+    shutil.copytree(changed.workspace.lake, full.workspace.lake)
+    build(full, "+fct_unit_metrics_daily")
+
+    assert not differences(marts_of(changed), marts_of(full), set())
 
 
 def change_declaration(rng: random.Random, declarations: Path) -> None:

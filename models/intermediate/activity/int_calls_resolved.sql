@@ -1,6 +1,6 @@
 {#- Calls of agents, models and tools. A call that a log event tells of is the call of a span where its
     trace has such spans or, for a log event outside traces, where its session has on that date. -#}
-{{ overwrite_by('int_event_date_versions', 'event_date', ['attribute_aliases']) }}
+{{ overwrite_by('int_event_date_versions', 'event_date') }}
 with
 
 events as (

@@ -1,5 +1,5 @@
 {#- One row per turn; spans of a trace may lie on two dates, so linked dates are read too. -#}
-{{ overwrite_by('int_event_date_versions', 'event_date', ['attribute_aliases']) }}
+{{ overwrite_by('int_event_date_versions', 'event_date') }}
 with
 
 calls as (

@@ -1,5 +1,5 @@
 {#- The log event and the span event of one evaluation are twins; the row lies on the earlier date. -#}
-{{ overwrite_by('int_event_date_versions', 'event_date', ['attribute_aliases', 'consent_purposes']) }}
+{{ overwrite_by('int_event_date_versions', 'event_date') }}
 with
 
 exposures as (

@@ -1,4 +1,4 @@
-{{ overwrite_by('int_load_date_versions', 'event_date', ['attribute_aliases']) }}
+{{ overwrite_by('int_load_date_versions', 'event_date') }}
 {%- set touched = is_touched('event_date') %}
 with
 

@@ -8,6 +8,10 @@ copied_dates as (
     select * from {{ ref('int_copied_dates') }}
 ),
 
+declaration_versions as (
+    select * from {{ ref('int_declaration_versions') }}
+),
+
 loads as (
     select
         event_date,
@@ -58,6 +62,13 @@ parts as (
     from other_dates
     inner join loads
         on other_dates.other_date = loads.event_date
+    union all
+    select distinct
+        loads.event_date,
+        concat('attribute_aliases:', declaration_versions.version) as part
+    from loads
+    cross join declaration_versions
+    where declaration_versions.declaration = 'attribute_aliases'
 )
 
 select

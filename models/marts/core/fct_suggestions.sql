@@ -1,5 +1,5 @@
 {#- A suggestion is told by several events, which may lie on two dates: linked dates are read too. -#}
-{{ overwrite_by('int_event_date_versions', 'event_date', ['attribute_aliases']) }}
+{{ overwrite_by('int_event_date_versions', 'event_date') }}
 with
 
 events as (
