@@ -342,9 +342,9 @@ def exposure(at: str) -> dict[str, Any]:
     )
 
 
-def feedback(at: str) -> dict[str, Any]:
+def feedback(at: str, uid: str) -> dict[str, Any]:
     """A copy of one record under the emitter's own id."""
-    return record("assistant.feedback", at, user__id="u1", rating="up", log__record__uid="one")
+    return record("assistant.feedback", at, user__id="u1", rating="up", log__record__uid=uid)
 
 
 def identity(at: str, action: str) -> dict[str, Any]:
@@ -375,16 +375,20 @@ def test_dates_that_share_a_record_or_an_exposure_are_built_together(
 ) -> None:
     files = [
         [
-            exposure("2026-03-02T23:59:59.900+00:00"),
-            feedback("2026-03-02T12:00:00+00:00"),
+            # a chain: who builds the third day builds the second, and needs the first for that
+            feedback("2026-03-02T12:00:00+00:00", "one"),
+            feedback("2026-03-03T12:00:00+00:00", "one"),
+            feedback("2026-03-03T13:00:00+00:00", "two"),
+            feedback("2026-03-04T13:00:00+00:00", "two"),
+            exposure("2026-03-05T23:59:59.900+00:00"),
             identity("2026-03-02T10:00:00+00:00", "link"),
             consent("2026-03-02T11:00:00+00:00", "true"),
         ],
         [
-            exposure("2026-03-03T00:00:00.100+00:00"),
-            feedback("2026-03-03T12:00:00+00:00"),
+            feedback("2026-03-04T14:00:00+00:00", "three"),
+            exposure("2026-03-06T00:00:00.100+00:00"),
             identity("2026-03-01T10:00:00+00:00", "unlink"),
-            consent("2026-03-03T11:00:00+00:00", "false"),
+            consent("2026-03-07T11:00:00+00:00", "false"),
         ],
     ]
     made_from = "+int_exposures_merged"
@@ -411,9 +415,9 @@ def test_dates_that_share_a_record_or_an_exposure_are_built_together(
         "select record_count from intermediate.int_exposures_merged where flag_key = 'answers'"
     ) == [{"record_count": 2}]
     assert incremental.query(
-        "select count(*) as copies from intermediate.int_records_deduplicated "
+        "select count(*) as records from intermediate.int_records_deduplicated "
         "where event_name = 'assistant.feedback'"
-    ) == [{"copies": 1}]
+    ) == [{"records": 3}]
     assert incremental.query(
         "select is_granted, valid_to is null as is_last from intermediate.int_consents_effective "
         "where user_id in (select user_id from intermediate.int_identities_linked) "
