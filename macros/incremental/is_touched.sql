@@ -1,8 +1,8 @@
-{% macro is_touched(column, with_linked=false) -%}
+{% macro is_touched(column, linked_by=none) -%}
     {#- Predicate: the row belongs to a key that must be rebuilt; true in a full build. Dates are
-        written out, so that the engine reads only their files. `with_linked` adds the dates that
-        share a trace or a suggestion with a touched date: such rows need both. -#}
-    {%- set linked_dates = ref('int_linked_dates') if with_linked -%}
+        written out, so that the engine reads only their files. `linked_by` adds the dates that a
+        model pairs with a touched date: such rows need both. -#}
+    {%- set linked_dates = ref(linked_by) if linked_by -%}
     {%- if not execute or not is_incremental() -%}
         {{ return('true') }}
     {%- endif -%}
@@ -11,7 +11,7 @@
     {%- endif -%}
     {%- set query -%}
         select version_key from ({{ touched_keys() }}) as touched
-        {%- if with_linked %}
+        {%- if linked_by %}
             union
             select linked.linked_date
             from {{ linked_dates }} as linked

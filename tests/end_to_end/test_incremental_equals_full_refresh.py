@@ -153,12 +153,14 @@ def files_of_case(rng: random.Random, folder: Path, seed: int) -> list[tuple[str
     ]
 
 
-def build(workspace: WorkspaceUnderTest) -> None:
-    """Build the models without their tests: the comparison is the test."""
+def build(workspace: WorkspaceUnderTest, select: str = "fqn:*") -> None:
+    """Build models without their tests: the comparison is the test."""
     result = dbt_runner.run_dbt(
         workspace.workspace,
         [
             "build",
+            "--select",
+            select,
             "--exclude-resource-type",
             "test",
             "--exclude-resource-type",
@@ -281,6 +283,152 @@ def test_incremental_equals_full_refresh(
     ignored = ABOUT_ERASURES if erased else ABOUT_FILES
     found = differences(marts_of(incremental), marts_of(full), set() if is_same_lake else ignored)
     assert not found, f"case {case}, {'same lake' if is_same_lake else 'other order'}: {found}"
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("catalog/consent_purposes.csv", "measurement,true,", "measurement,false,"),
+        ("catalog/model_prices.csv", "assist-small,0.25,", "assist-small,0.50,"),
+    ],
+)
+def test_a_changed_declaration_reaches_what_is_made_from_what_reads_it(
+    name: str,
+    before: str,
+    after: str,
+    tmp_path: Path,
+    project_dir: Path,
+    manifests: ManifestCache,
+) -> None:
+    declarations = tmp_path / "declarations"
+    shutil.copytree(project_dir / "seeds" / "declarations", declarations)
+    changed = make_workspace(
+        tmp_path / "changed", project_dir, manifests, declarations=declarations
+    )
+    changed.simulate(users=USERS, days=DAYS)
+    changed.ingest()
+    build(changed, "+fct_unit_metrics_daily")
+    path = declarations / name
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+    build(changed, "+fct_unit_metrics_daily")
+
+    full = make_workspace(tmp_path / "full", project_dir, manifests, declarations=declarations)
+    shutil.copy(changed.workspace.key_file, full.workspace.key_file)
+    shutil.rmtree(full.workspace.lake, ignore_errors=True)
+    shutil.copytree(changed.workspace.lake, full.workspace.lake)
+    build(full, "+fct_unit_metrics_daily")
+
+    assert not differences(marts_of(changed), marts_of(full), set())
+
+
+def record(name: str, at: str, trace_id: str | None = None, **attributes: str) -> dict[str, Any]:
+    """A log record; `__` in the name of an attribute stands for a dot."""
+    nanoseconds = int(datetime.fromisoformat(at).timestamp() * 1000) * 10**6
+    return {
+        "timeUnixNano": str(nanoseconds),
+        "eventName": name,
+        "attributes": [
+            {"key": key.replace("__", "."), "value": {"stringValue": value}}
+            for key, value in attributes.items()
+        ],
+    } | ({"traceId": trace_id} if trace_id else {})
+
+
+def exposure(at: str) -> dict[str, Any]:
+    """What u1 was served in one trace, told at a time."""
+    return record(
+        "feature_flag.evaluation",
+        at,
+        "a" * 32,
+        user__id="u1",
+        feature_flag__key="answers",
+        feature_flag__result__variant="control",
+    )
+
+
+def feedback(at: str, uid: str) -> dict[str, Any]:
+    """A copy of one record under the emitter's own id."""
+    return record("assistant.feedback", at, user__id="u1", rating="up", log__record__uid=uid)
+
+
+def identity(at: str, action: str) -> dict[str, Any]:
+    """A statement about whose anonymous id a1 is."""
+    return record(
+        "user.identified",
+        at,
+        user__id="u1",
+        identity__anonymous_id="a1",
+        identity__action=action,
+    )
+
+
+def consent(at: str, granted: str) -> dict[str, Any]:
+    """A statement by the holder of a1."""
+    return record(
+        "user.consent.changed",
+        at,
+        enduser__pseudo__id="a1",
+        consent__purpose="measurement",
+        consent__granted=granted,
+    )
+
+
+@pytest.mark.parametrize("is_reversed", [False, True], ids=["in order", "late"])
+def test_dates_that_share_a_record_or_an_exposure_are_built_together(
+    is_reversed: bool, tmp_path: Path, project_dir: Path, manifests: ManifestCache
+) -> None:
+    files = [
+        [
+            # a chain: who builds the third day builds the second, and needs the first for that
+            feedback("2026-03-02T12:00:00+00:00", "one"),
+            feedback("2026-03-03T12:00:00+00:00", "one"),
+            feedback("2026-03-03T13:00:00+00:00", "two"),
+            feedback("2026-03-04T13:00:00+00:00", "two"),
+            exposure("2026-03-05T23:59:59.900+00:00"),
+            identity("2026-03-02T10:00:00+00:00", "link"),
+            consent("2026-03-02T11:00:00+00:00", "true"),
+        ],
+        [
+            feedback("2026-03-04T14:00:00+00:00", "three"),
+            exposure("2026-03-06T00:00:00.100+00:00"),
+            identity("2026-03-01T10:00:00+00:00", "unlink"),
+            consent("2026-03-07T11:00:00+00:00", "false"),
+        ],
+    ]
+    made_from = "+int_exposures_merged"
+    incremental = make_workspace(tmp_path / "incremental", project_dir, manifests)
+    for number, records in enumerate(reversed(files) if is_reversed else files):
+        incremental.drop(f"{number}.jsonl", request_of(records))
+        incremental.ingest()
+        build(incremental, made_from)
+    full = make_workspace(tmp_path / "full", project_dir, manifests)
+    shutil.copy(incremental.workspace.key_file, full.workspace.key_file)
+    shutil.rmtree(full.workspace.lake, ignore_errors=True)
+    shutil.copytree(incremental.workspace.lake, full.workspace.lake)
+    build(full, made_from)
+
+    for table in (
+        "int_records_deduplicated",
+        "int_identities_linked",
+        "int_consents_effective",
+        "int_exposures_merged",
+    ):
+        query = f"select * from intermediate.{table} order by all"
+        assert incremental.query(query) == full.query(query), table
+    assert incremental.query(
+        "select record_count from intermediate.int_exposures_merged where flag_key = 'answers'"
+    ) == [{"record_count": 2}]
+    assert incremental.query(
+        "select count(*) as records from intermediate.int_records_deduplicated "
+        "where event_name = 'assistant.feedback'"
+    ) == [{"records": 3}]
+    assert incremental.query(
+        "select is_granted, valid_to is null as is_last from intermediate.int_consents_effective "
+        "where user_id in (select user_id from intermediate.int_identities_linked) "
+        "order by valid_from"
+    ) == [{"is_granted": True, "is_last": False}, {"is_granted": False, "is_last": True}]
 
 
 def change_declaration(rng: random.Random, declarations: Path) -> None:

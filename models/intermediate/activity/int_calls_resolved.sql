@@ -1,16 +1,16 @@
 {#- Calls of agents, models and tools. A call that a log event tells of is the call of a span where its
     trace has such spans or, for a log event outside traces, where its session has on that date. -#}
-{{ overwrite_by('int_event_date_versions', 'event_date', ['attribute_aliases']) }}
+{{ overwrite_by('int_event_date_versions', 'event_date') }}
 with
 
 events as (
     select * from {{ ref('int_events_resolved') }}
-    where {{ is_touched('event_date', with_linked=true) }}
+    where {{ is_touched('event_date', linked_by='int_linked_dates') }}
 ),
 
 model_calls as (
     select * from {{ ref('stg_telemetry__model_calls') }}
-    where {{ is_touched('event_date', with_linked=true) }}
+    where {{ is_touched('event_date', linked_by='int_linked_dates') }}
 ),
 
 calls as (
@@ -103,3 +103,5 @@ select
     cost_usd
 from told_once
 where {{ is_touched('event_date') }}
+-- what a day replaces then lies in one place
+order by event_date

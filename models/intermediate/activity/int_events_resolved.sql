@@ -1,4 +1,4 @@
-{{ overwrite_by('int_event_date_versions', 'event_date', ['consent_purposes', 'attribute_aliases']) }}
+{{ overwrite_by('int_event_date_versions', 'event_date') }}
 with
 
 records as (
@@ -101,3 +101,5 @@ resolved as (
 )
 
 select * from resolved
+-- what a day replaces then lies in one place
+order by event_date

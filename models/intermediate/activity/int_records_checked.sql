@@ -1,6 +1,6 @@
 {#- What each file says against the tracking plan, one row per date, file, event, attribute and
     finding. Attribute is null where the finding concerns the whole record. -#}
-{{ overwrite_by('int_load_date_versions', 'event_date', ['tracking_plan', 'attribute_aliases']) }}
+{{ overwrite_by('int_load_date_versions', 'event_date', ['tracking_plan']) }}
 with
 
 survivors as (

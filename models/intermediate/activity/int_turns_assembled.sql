@@ -1,5 +1,5 @@
 {#- One row per turn; spans of a trace may lie on two dates, so linked dates are read too. -#}
-{{ overwrite_by('int_event_date_versions', 'event_date', ['attribute_aliases']) }}
+{{ overwrite_by('int_event_date_versions', 'event_date') }}
 with
 
 calls as (
@@ -7,7 +7,7 @@ calls as (
         *,
         coalesce(trace_id, event_id) as trace_key
     from {{ ref('int_calls_resolved') }}
-    where operation != 'execute_tool' and {{ is_touched('event_date', with_linked=true) }}
+    where operation != 'execute_tool' and {{ is_touched('event_date', linked_by='int_linked_dates') }}
 ),
 
 first_logged_calls as (

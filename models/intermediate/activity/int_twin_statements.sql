@@ -1,5 +1,5 @@
 {#- What records with a second name say, as a digest that is equal under both names. -#}
-{{ overwrite_by('int_load_date_versions', 'event_date', ['attribute_aliases']) }}
+{{ overwrite_by('int_load_date_versions', 'event_date') }}
 with
 
 survivors as (

@@ -1,5 +1,5 @@
 {#- Records that say again, under an emitter's other name for the event, what one beside them says. -#}
-{{ overwrite_by('int_load_date_versions', 'event_date', ['attribute_aliases']) }}
+{{ overwrite_by('int_load_date_versions', 'event_date') }}
 {%- set apart_seconds = var('twins_apart_seconds') %}
 {%- set midnight = 'cast(event_date as timestamp)' %}
 {%- set next_midnight = add_time('cast(event_date as timestamp)', 1, 'day') %}

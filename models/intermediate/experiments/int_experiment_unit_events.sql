@@ -1,4 +1,5 @@
 {#- Metric events by the unit that experiments assign. -#}
+{{ config(materialized='view') }}
 with
 
 metric_events as (

@@ -1,8 +1,8 @@
-{#- One row per exposure: the log event and the span event of one evaluation are twins. -#}
+{{ config(materialized='view') }}
 with
 
 exposures as (
-    select * from {{ ref('int_exposures_resolved') }}
+    select * from {{ ref('int_exposures_paired') }}
 ),
 
 holdout_exposures as (
@@ -14,19 +14,13 @@ select
     variant,
     unit_id,
     trace_id,
-    min(occurred_at) as exposed_at,
-    count(*) as record_count,
-    min_by(event_id, {{ order_key('occurred_at', 'event_id') }}) as event_id,
-    max(user_id) as user_id,
-    min(session_id) as session_id,
-    min(organization_id) as organization_id
+    exposed_at,
+    record_count,
+    event_id,
+    user_id,
+    session_id,
+    organization_id
 from exposures
-group by
-    flag_key,
-    variant,
-    unit_id,
-    trace_id,
-    case when trace_id is null then event_id end
 union all
 select
     flag_key,

@@ -1,4 +1,4 @@
-{{ overwrite_by('int_event_date_versions', 'event_date', ['attribute_aliases']) }}
+{{ overwrite_by('int_event_date_versions', 'event_date') }}
 with
 
 events as (
@@ -37,3 +37,5 @@ where
     and exposures.variant is not null
     -- an evaluation that failed served a fallback to whom it may concern: it exposes nobody
     and lower(coalesce(exposures.reason, '')) != 'error'
+-- what a day replaces then lies in one place
+order by events.event_date

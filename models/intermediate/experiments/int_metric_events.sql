@@ -1,5 +1,6 @@
 {#- The rows that metrics add up, generated from the metric YAML. -#}
 {{ overwrite_by('int_event_date_versions', 'event_date', reads_metrics=true) }}
+{%- set touched = is_touched('event_date') %}
 {%- set readable = {
     'fct_events': ref('fct_events'),
     'fct_assistant_turns': ref('fct_assistant_turns'),
@@ -31,7 +32,7 @@ measured as (
         {{ part.numerator }} as numerator,
         {{ part.denominator }} as denominator
     from {{ readable[part.model] }}
-    where {{ part.filter }} and {{ is_touched('event_date') }}
+    where {{ part.filter }} and {{ touched }}
     union all
     {%- endfor %}
     {%- endfor %}
@@ -57,3 +58,5 @@ select
     denominator
 from measured
 where metric_name is not null and (numerator is not null or denominator is not null)
+-- what a day replaces then lies in one place
+order by event_date

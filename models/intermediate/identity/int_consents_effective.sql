@@ -1,12 +1,7 @@
 with
 
-records as (
-    select * from {{ ref('int_records_deduplicated') }}
-    where event_name = 'user.consent.changed' and pseudonym is not null
-),
-
-consents as (
-    select * from {{ ref('stg_telemetry__consents') }}
+statements as (
+    select * from {{ ref('int_consents_stated') }}
 ),
 
 identities as (
@@ -20,20 +15,17 @@ erasures as (
 -- of two statements at one instant the withdrawal holds
 changes as (
     select
-        coalesce(identities.user_id, records.pseudonym) as user_id,
-        consents.purpose,
-        consents.occurred_at as valid_from,
-        min(case when consents.is_granted then 1 else 0 end) = 1 as is_granted
-    from records
-    inner join consents
-        on records.record_key = consents.record_key
+        coalesce(identities.user_id, statements.pseudonym) as user_id,
+        statements.purpose,
+        statements.occurred_at as valid_from,
+        min(case when statements.is_granted then 1 else 0 end) = 1 as is_granted
+    from statements
     left join identities
-        on records.pseudonym = identities.pseudonym
-    where consents.purpose is not null and consents.is_granted is not null
+        on statements.pseudonym = identities.pseudonym
     group by
-        coalesce(identities.user_id, records.pseudonym),
-        consents.purpose,
-        consents.occurred_at
+        coalesce(identities.user_id, statements.pseudonym),
+        statements.purpose,
+        statements.occurred_at
 )
 
 select

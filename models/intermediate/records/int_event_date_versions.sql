@@ -20,6 +20,10 @@ erasures as (
     select * from {{ ref('int_erasures_requested') }}
 ),
 
+declaration_versions as (
+    select * from {{ ref('int_declaration_versions') }}
+),
+
 linked_dates as (
     select * from {{ ref('int_linked_dates') }}
 ),
@@ -70,6 +74,14 @@ parts as (
         event_date,
         concat('load:', version) as part
     from load_versions
+    union all
+    -- what facts are made with reaches whatever is made from them
+    select
+        load_versions.event_date,
+        concat(declaration_versions.declaration, ':', declaration_versions.version) as part
+    from load_versions
+    cross join declaration_versions
+    where declaration_versions.declaration in ('consent_purposes', 'model_prices')
     union all
     select
         event_date,

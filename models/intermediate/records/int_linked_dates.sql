@@ -4,7 +4,8 @@ records as (
     select * from {{ ref('int_records_deduplicated') }}
 ),
 
--- a turn is told by the spans or calls of a trace, a suggestion by several events
+-- a turn is told by the spans or calls of a trace, a suggestion by several events, an exposure by a
+-- log event and a span event
 members as (
     select distinct
         concat('trace:', trace_id) as group_key,
@@ -24,6 +25,12 @@ members as (
         event_date
     from records
     where suggestion_id is not null
+    union all
+    select distinct
+        concat('exposure:', trace_id) as group_key,
+        event_date
+    from records
+    where trace_id is not null and event_name = 'feature_flag.evaluation'
 ),
 
 across_dates as (

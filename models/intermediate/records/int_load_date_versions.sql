@@ -1,7 +1,15 @@
 with
 
-records as (
-    select * from {{ ref('stg_telemetry__records') }}
+loaded_rows as (
+    select * from {{ ref('stg_telemetry__loaded_rows') }}
+),
+
+copied_dates as (
+    select * from {{ ref('int_copied_dates') }}
+),
+
+declaration_versions as (
+    select * from {{ ref('int_declaration_versions') }}
 ),
 
 loads as (
@@ -9,29 +17,8 @@ loads as (
         event_date,
         batch_id,
         count(*) as record_count
-    from records
+    from loaded_rows
     group by event_date, batch_id
-),
-
--- copies under one emitter's id may say different times: a date is touched when a copy elsewhere is
-copies as (
-    select distinct
-        event_id,
-        event_date
-    from records
-    where has_record_uid
-),
-
-copies_elsewhere as (
-    select
-        copies.event_date,
-        elsewhere.event_date as other_date
-    from copies
-    inner join copies as elsewhere
-        on
-            copies.event_id = elsewhere.event_id
-            and copies.event_date != elsewhere.event_date
-    group by copies.event_date, elsewhere.event_date
 ),
 
 second_names as (
@@ -43,18 +30,22 @@ second_names as (
 -- said in the first seconds of a day, a twin's first may lie on the day before
 eves as (
     select distinct
-        records.event_date,
-        {{ date_plus('records.event_date', -1) }} as other_date
-    from records
+        loaded_rows.event_date,
+        {{ date_plus('loaded_rows.event_date', -1) }} as other_date
+    from loaded_rows
     inner join second_names
-        on records.emitted_name = second_names.emitted_name
+        on loaded_rows.emitted_name = second_names.emitted_name
     where
-        {{ seconds_between('cast(records.event_date as timestamp)', 'records.occurred_at') }}
+        {{ seconds_between('cast(loaded_rows.event_date as timestamp)', 'loaded_rows.occurred_at') }}
         <= {{ var('twins_apart_seconds') }}
 ),
 
+-- a date is touched when a copy of one of its records elsewhere is
 other_dates as (
-    select * from copies_elsewhere
+    select
+        event_date,
+        linked_date as other_date
+    from copied_dates
     union
     select * from eves
 ),
@@ -71,6 +62,13 @@ parts as (
     from other_dates
     inner join loads
         on other_dates.other_date = loads.event_date
+    union all
+    select distinct
+        loads.event_date,
+        concat('attribute_aliases:', declaration_versions.version) as part
+    from loads
+    cross join declaration_versions
+    where declaration_versions.declaration = 'attribute_aliases'
 )
 
 select

@@ -1,8 +1,10 @@
-{{ overwrite_by('int_load_date_versions', 'event_date', ['attribute_aliases']) }}
+{{ overwrite_by('int_load_date_versions', 'event_date') }}
+{%- set touched = is_touched('event_date') %}
 with
 
 records as (
     select * from {{ ref('stg_telemetry__records') }}
+    where {{ is_touched('event_date', linked_by='int_copied_dates') }}
 ),
 
 pseudonym_links as (
@@ -11,11 +13,12 @@ pseudonym_links as (
 
 suggestions as (
     select * from {{ ref('stg_telemetry__suggestions') }}
+    where {{ touched }}
 ),
 
 touched as (
     select * from records
-    where {{ is_touched('event_date') }}
+    where {{ touched }}
 ),
 
 repeated_ids as (
@@ -44,9 +47,6 @@ survivors as (
     from records
     inner join repeated_ids
         on records.event_id = repeated_ids.event_id
-    {%- if is_incremental() %}
-    where records.has_record_uid or {{ is_touched('records.event_date') }}
-    {%- endif %}
     group by records.event_id
 ),
 
@@ -83,6 +83,6 @@ select
     suggestions.suggestion_id
 from deduplicated
 left join suggestions
-    on
-        deduplicated.record_key = suggestions.record_key
-        and {{ is_touched('suggestions.event_date') }}
+    on deduplicated.record_key = suggestions.record_key
+-- what a day replaces then lies in one place
+order by deduplicated.event_date

@@ -1,4 +1,4 @@
-{{ overwrite_by('int_event_date_versions', 'event_date', ['attribute_aliases']) }}
+{{ overwrite_by('int_event_date_versions', 'event_date') }}
 with
 
 events as (
@@ -30,3 +30,5 @@ select
 from events
 inner join records
     on events.record_key = records.record_key
+-- what a day replaces then lies in one place
+order by events.event_date

@@ -1,4 +1,4 @@
-{{ overwrite_by('int_unit_versions', 'unit_id') }}
+{{ overwrite_by('int_unit_versions', 'unit_id', ['attribute_aliases']) }}
 with
 
 events as (

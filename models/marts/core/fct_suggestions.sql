@@ -1,5 +1,5 @@
 {#- A suggestion is told by several events, which may lie on two dates: linked dates are read too. -#}
-{{ overwrite_by('int_event_date_versions', 'event_date', ['attribute_aliases']) }}
+{{ overwrite_by('int_event_date_versions', 'event_date') }}
 with
 
 events as (
@@ -7,12 +7,12 @@ events as (
     where
         suggestion_id is not null
         and has_measurement_consent
-        and {{ is_touched('event_date', with_linked=true) }}
+        and {{ is_touched('event_date', linked_by='int_linked_dates') }}
 ),
 
 suggestions as (
     select * from {{ ref('stg_telemetry__suggestions') }}
-    where {{ is_touched('event_date', with_linked=true) }}
+    where {{ is_touched('event_date', linked_by='int_linked_dates') }}
 ),
 
 told as (

@@ -1,4 +1,4 @@
-{{ overwrite_by('int_event_date_versions', 'event_date', ['attribute_aliases']) }}
+{{ overwrite_by('int_event_date_versions', 'event_date') }}
 with
 
 calls as (

@@ -1,4 +1,4 @@
-{{ overwrite_by('int_event_date_versions', 'event_date', ['model_prices', 'attribute_aliases']) }}
+{{ overwrite_by('int_event_date_versions', 'event_date') }}
 with
 
 events as (
