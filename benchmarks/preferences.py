@@ -41,7 +41,8 @@ select
     n::double as trials, k::double as successes, n::double as decayed_trials,
     k::double as decayed_successes, event_date::timestamp as first_signal_at,
     event_date::timestamp as last_signal_at,
-    case when k > 0 then event_date::timestamp end as last_favourable_at
+    case when k > 0 then event_date::timestamp end as last_favourable_at,
+    (hash(user_id, dimension, value) >> 4)::bigint as checksum
 from counted
 """
 
