@@ -179,7 +179,9 @@ def build_incrementally(
             "this": _This(name),
             "model": SimpleNamespace(
                 raw_code=text,
-                config=SimpleNamespace(meta=SimpleNamespace(overwrite=SimpleNamespace(**overwrite))),
+                config=SimpleNamespace(
+                    meta=SimpleNamespace(overwrite=SimpleNamespace(**overwrite))
+                ),
             ),
             "api": SimpleNamespace(Relation=_Relation),
             "local_md5": lambda code: hashlib.md5(code.encode()).hexdigest(),  # noqa: S324 - a version

@@ -10,7 +10,13 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from tests.dbt.experiments.model_sql import build, build_incrementally, fill, project_variables, rows
+from tests.dbt.experiments.model_sql import (
+    build,
+    build_incrementally,
+    fill,
+    project_variables,
+    rows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -178,6 +184,15 @@ class PreferenceWorld:
             "stg_declarations__consent_purposes",
             {"purpose": "varchar", "granted_by_default": "boolean"},
             [{"purpose": "personalization", "granted_by_default": True}],
+        )
+        fill(
+            connection,
+            "int_declaration_versions",
+            {"declaration": "varchar", "version": "varchar"},
+            [
+                {"declaration": declaration, "version": "as declared"}
+                for declaration in ("preference_dimensions", "preference_values")
+            ],
         )
         nothing = {
             "int_consents_effective": "user_id varchar, purpose varchar, is_granted boolean, "
