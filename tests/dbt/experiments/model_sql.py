@@ -6,6 +6,7 @@ value do so by an exception, as dbt's own do.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from pathlib import Path
@@ -20,6 +21,7 @@ from jinja2.runtime import Context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from types import CodeType
 
 PROJECT_DIR = Path(__file__).resolve().parents[3]
 MACRO = re.compile(r"{%-?\s*macro\s+(\w+)")
@@ -69,9 +71,32 @@ class _Adapter:
         return own if own is not None else context[f"default__{name}"]
 
 
-def _caller(environment: jinja2.Environment, name: str, path: Path) -> Callable[..., Any]:
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(  # noqa: S701 - SQL
+        undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.do"]
+    )
+
+
+@functools.cache
+def _compiled(text: str) -> CodeType:
+    return _environment().compile(text)
+
+
+def _template(environment: jinja2.Environment, text: str) -> jinja2.Template:
+    return jinja2.Template.from_code(environment, _compiled(text), environment.make_globals(None))
+
+
+@functools.cache
+def _macros() -> dict[str, str]:
+    texts = [
+        path.read_text(encoding="utf-8") for path in sorted((PROJECT_DIR / "macros").rglob("*.sql"))
+    ]
+    return {name: text for text in texts for name in MACRO.findall(text)}
+
+
+def _caller(environment: jinja2.Environment, name: str, text: str) -> Callable[..., Any]:
     def call(*arguments: Any, **options: Any) -> Any:
-        module = environment.from_string(path.read_text(encoding="utf-8")).module
+        module = _template(environment, text).module
         try:
             return getattr(module, name)(*arguments, **options)
         except _ReturnedError as returned:
@@ -93,9 +118,7 @@ def render(
     context: Mapping[str, Any] | None = None,
 ) -> str:
     """Render SQL with every macro of the project; `ref` is the table of that name."""
-    environment = jinja2.Environment(  # noqa: S701 - SQL
-        undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.do"]
-    )
+    environment = _environment()
     environment.globals |= {
         "return": _return,
         "adapter": _Adapter(),
@@ -105,10 +128,9 @@ def render(
         "execute": False,
         **(context or {}),
     }
-    for path in sorted((PROJECT_DIR / "macros").rglob("*.sql")):
-        for name in MACRO.findall(path.read_text(encoding="utf-8")):
-            environment.globals[name] = _caller(environment, name, path)
-    return environment.from_string(text).render()
+    for name, macro in _macros().items():
+        environment.globals[name] = _caller(environment, name, macro)
+    return _template(environment, text).render()
 
 
 def _model_text(name: str) -> str:
