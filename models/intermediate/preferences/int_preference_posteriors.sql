@@ -1,11 +1,11 @@
-{#- Beta posteriors of users' own evidence at each cut, and the steps that lead to the score: everyone,
-    the context, the segment, the user's own signals. -#}
+{#- Beta posteriors of users' own evidence, now and at the quality cut, and the steps that lead to the
+    score: everyone, the context, the segment, the user's own signals. -#}
 {{ overwrite_by('int_preference_user_versions', 'user_id', ['preference_dimensions']) }}
 with
 
 evidence as (
     select * from {{ ref('int_preference_evidence') }}
-    where evidence_count > 0 and {{ is_touched('user_id') }}
+    where cut != 'half_life' and evidence_count > 0 and {{ is_touched('user_id') }}
 ),
 
 priors as (
