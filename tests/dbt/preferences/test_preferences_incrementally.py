@@ -27,6 +27,7 @@ from tests.dbt.preferences.preference_world import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+CHECKSUM = "update int_preference_partials_daily set checksum = checksum + 1"
 USERS = 24
 FIRST_BUILD = 18
 # fewer than users, so that who is drawn matters
@@ -244,7 +245,7 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-@pytest.mark.parametrize("case", range(6))
+@pytest.mark.parametrize("case", range(5))
 def test_a_history_of_batches_gives_what_one_build_gives(case: int) -> None:
     history = History(random.Random(case))
     history.add_signals(400, loaded_day=FIRST_BUILD - 1)
@@ -261,3 +262,45 @@ def test_a_history_of_batches_gives_what_one_build_gives(case: int) -> None:
         full.build(*MODELS, **sizes)
         found = differences(incremental, full)
         assert not found, f"case {case}, step {step}: {found}"
+
+
+@pytest.mark.parametrize(
+    ("change", "touched"),
+    [
+        ("update int_preference_half_lives set is_half_life_used = true", "everybody"),
+        ("update dim_users set is_excluded = true where user_id = 'u3'", "u3"),
+        (
+            f"{CHECKSUM} where user_id = 'u3' and loaded_date < date '2026-03-20'",
+            "everybody",
+        ),
+        (
+            f"{CHECKSUM} where user_id = 'u3' and loaded_date = date '2026-03-20'",
+            "u3",
+        ),
+        ("update int_as_of set as_of = as_of + interval 1 hour", "nobody"),
+        ("update int_as_of set as_of = as_of + interval 1 day", "everybody"),
+    ],
+)
+def test_versions_follow_what_scoring_reads(change: str, touched: str) -> None:
+    history = History(random.Random(1))
+    history.add_signals(300, loaded_day=FIRST_BUILD - 1)
+    history.add_signals(50)
+    world = PreferenceWorld(as_of=START)
+    history.put(world)
+    world.build(*SCORES)
+    query = "select user_id, version from int_preference_user_versions order by user_id"
+    before = world.query(query)
+    world.connection.execute(change)
+    world.build(
+        "int_preference_cuts",
+        "int_preference_users",
+        "int_preference_cut_versions",
+        "int_preference_user_versions",
+    )
+    changed = {
+        row["user_id"]
+        for row, other in zip(before, world.query(query), strict=True)
+        if row != other
+    }
+    users = {row["user_id"] for row in before}
+    assert changed == {"everybody": users, "nobody": set()}.get(touched, {touched})
