@@ -460,6 +460,34 @@ def compact(
     )
 
 
+@app.command(epilog="Example: `attune export user-0000042 > held.jsonl`; a pseudonym works too.")
+def export(
+    user: Annotated[str, typer.Argument(help="A raw user id, or its pseudonym (64 hex digits)")],
+) -> None:
+    """Write all that is held about a user to standard output, as JSON lines, to hand to them.
+
+    Each line names its `table`: `lake` is the telemetry as it is kept, the others are every mart and
+    hot mart with the user's rows.
+    """
+    from orchestration.lib import render, steps
+
+    exported = steps.export(_workspace(), user, sys.stdout.buffer.write)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(render.exported(exported))
+
+
+@app.command(epilog="Example: `attune erase`, weekly in Dagster as the job `erasure`.")
+def erase(as_json: AsJson = False) -> None:
+    """Take users who asked to be forgotten out of the lake, raw files, warehouse and published file.
+
+    The cache forgot them when they asked, and every mart leaves them out from the next build on;
+    this removes what is left on disk. `rpt_erasure_requests` says who is waiting, and how long.
+    """
+    from orchestration.lib import render, runs
+
+    report = runs.erase(_workspace(), Stages())
+    _show(asdict(report), render.erased(report), as_json=as_json)
+
+
 @keys_app.command("list", epilog="Example: `attune keys list --json`")
 def keys_list(as_json: AsJson = False) -> None:
     """List the keys, oldest first: name, when made, whether in force; never the keys themselves."""

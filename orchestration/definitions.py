@@ -6,7 +6,7 @@ import os
 
 import dagster as dg
 
-from orchestration.defs.lake import compaction_job, lake_asset
+from orchestration.defs.lake import compaction_job, erasure_job, lake_asset
 from orchestration.defs.models import model_assets
 from orchestration.defs.serving import serving_assets
 from orchestration.defs.triggers import (
@@ -15,6 +15,7 @@ from orchestration.defs.triggers import (
     inbox_sensor,
     nightly,
     nightly_compaction,
+    weekly_erasure,
 )
 from orchestration.lib.home import Workspace, workspace_from
 from orchestration.lib.manifest import prepared_manifest, with_attached_tests
@@ -26,15 +27,15 @@ def definitions_of(workspace: Workspace) -> dg.Definitions:
     """Put together what runs in a workspace."""
     manifest = with_attached_tests(prepared_manifest(workspace))
     translator = FolderTranslator()
-    compaction = compaction_job(workspace)
+    compaction, erasure = compaction_job(workspace), erasure_job(workspace)
     return dg.Definitions(
         assets=[
             lake_asset(workspace, manifest),
             model_assets(workspace, manifest, translator),
             *serving_assets(workspace, manifest, translator),
         ],
-        jobs=[everything, compaction],
-        schedules=[nightly, nightly_compaction(compaction)],
+        jobs=[everything, compaction, erasure],
+        schedules=[nightly, nightly_compaction(compaction), weekly_erasure(erasure)],
         sensors=[inbox_sensor(workspace), failure_sensor(manifest)],
         resources={"dbt": dbt_command(workspace)},
     )

@@ -9,6 +9,7 @@ a thousand erased rows). `erase` therefore rebuilds the file (VACUUM) before it 
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,7 @@ MINIMUM_SQLITE = (3, 51, 3)
 APPLICATION_ID = 0x6174756E  # "atun": tells our file from another application's
 FORMAT_VERSION = 2
 BUSY_TIMEOUT_MS = 10_000
+CHECKPOINT_PAUSE_SECONDS = 0.02
 CACHE_KIBIBYTES = 64 * 1024
 LOG_BYTES_KEPT = 64 * 1024 * 1024
 BLOCK_ROWS = 10_000
@@ -167,7 +169,7 @@ class SqliteStore:
         self, path: Path, *, read_only: bool = False, busy_timeout_ms: int = BUSY_TIMEOUT_MS
     ) -> None:
         check_sqlite_version(apsw.sqlite_lib_version())
-        self._path = path
+        self._path, self._busy_timeout_ms = path, busy_timeout_ms
         if read_only and not path.is_file():
             raise StoreError(f"there is no cache at {path} yet: run `attune sync` first")
         if not read_only:
@@ -541,14 +543,27 @@ class SqliteStore:
         """Rebuild the file and empty the log, so that no deleted byte is left in either."""
         try:
             self._connection.execute("vacuum")
+        except apsw.Error as error:
+            raise IncompleteErasureError(self._incomplete(str(error))) from error
+        # a checkpoint that loses the race against another writer gives up at once
+        deadline = time.monotonic() + self._busy_timeout_ms / 1000
+        while (reason := self._empty_log()) is not None:
+            if time.monotonic() >= deadline:
+                raise IncompleteErasureError(self._incomplete(reason))
+            time.sleep(CHECKPOINT_PAUSE_SECONDS)
+        with self._transaction("finish an erasure in"):
+            self._connection.execute("delete from pending_erasures")
+
+    def _empty_log(self) -> str | None:
+        """Move the log into the file and empty it; why it was not emptied, None if it was."""
+        try:
             frames = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.BusyError as error:
+            return str(error)
         except apsw.Error as error:
             raise IncompleteErasureError(self._incomplete(str(error))) from error
         # the answer counts: a checkpoint that left frames behind is not an error to SQLite
-        if frames != (0, 0):
-            raise IncompleteErasureError(self._incomplete(f"frames left in the log: {frames}"))
-        with self._transaction("finish an erasure in"):
-            self._connection.execute("delete from pending_erasures")
+        return None if frames == (0, 0) else f"frames left in the log: {frames}"
 
     def _incomplete(self, reason: str) -> str:
         return (

@@ -33,6 +33,9 @@
             'pseudonym': 'varchar', 'stable_pseudonym': 'varchar', 'key_id': 'varchar',
             'stable_key_id': 'varchar', 'batch_id': 'varchar', 'loaded_at': 'timestamp',
         },
+        'erased_records': {
+            'batch_id': 'varchar', 'records': 'bigint', 'erased_at': 'timestamp',
+        },
     } -%}
     {{ return(columns[table_name]) }}
 {%- endmacro %}

@@ -5,7 +5,7 @@
         {%- do adapter.dispatch('require_settled_lake', 'attune')() -%}
         {%- do run_query('create schema if not exists lake') -%}
         {%- for table_name in [
-            'log_records', 'spans', 'batches', 'rejections', 'pseudonym_links',
+            'log_records', 'spans', 'batches', 'rejections', 'pseudonym_links', 'erased_records',
         ] -%}
             {%- do run_query(adapter.dispatch('lake_view', 'attune')(table_name)) -%}
         {%- endfor -%}
@@ -13,19 +13,19 @@
 {%- endmacro %}
 
 {% macro duckdb__require_settled_lake() -%}
-    {#- A compaction that was cut off may have left rows in two files. -#}
-    {%- set plan = lake_path('compaction.json') -%}
+    {#- A switch of files that was cut off may have left rows in two of them. -#}
+    {%- set plan = lake_path('switch.json') -%}
     {%- set found = run_query("select count(*) from glob('" ~ plan | replace("'", "''") ~ "')") -%}
     {%- if found.rows[0][0] > 0 -%}
         {{ exceptions.raise_compiler_error(
-            'a compaction of the lake runs or was cut off (' ~ plan
+            'files of the lake are being replaced, or that was cut off (' ~ plan
             ~ '): wait, or run `attune compact` to finish it, then build again'
         ) }}
     {%- endif -%}
 {%- endmacro %}
 
 {% macro spark__require_settled_lake() -%}
-    {#- No statement of Spark lists files: compact while nothing builds. -#}
+    {#- No statement of Spark lists files: compact and erase while nothing builds. -#}
 {%- endmacro %}
 
 {% macro lake_path(table_name) -%}

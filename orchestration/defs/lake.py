@@ -7,8 +7,9 @@ from typing import Any
 import dagster as dg
 
 from orchestration.defs.policies import RETRY, WAREHOUSE_POOL
-from orchestration.lib import render, steps
+from orchestration.lib import render, runs, steps
 from orchestration.lib.home import Workspace
+from orchestration.lib.progress import Stages
 
 
 def lake_asset(workspace: Workspace, manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
@@ -44,6 +45,31 @@ def lake_asset(workspace: Workspace, manifest: Mapping[str, Any]) -> dg.AssetsDe
             yield dg.MaterializeResult(asset_key=spec.key, metadata=metadata)
 
     return lake
+
+
+def erasure_job(workspace: Workspace) -> dg.JobDefinition:
+    """Return the job that takes users who asked to be forgotten out of every file."""
+
+    @dg.op(
+        pool=WAREHOUSE_POOL,
+        retry_policy=RETRY,
+        description="Take who asked to be forgotten out of the lake and the warehouse's file.",
+    )
+    def erase_records(context: dg.OpExecutionContext) -> None:
+        report = runs.erase(workspace, Stages())
+        context.log.info(render.erased(report))
+        context.add_output_metadata(
+            {name: value for name, value in asdict(report).items() if name != "seconds"}
+        )
+
+    @dg.job(
+        name="erasure",
+        description="Erase who asked for it from lake, raw files, warehouse and published file.",
+    )
+    def erasure() -> None:
+        erase_records()
+
+    return erasure
 
 
 def compaction_job(workspace: Workspace) -> dg.JobDefinition:

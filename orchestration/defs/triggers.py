@@ -36,6 +36,17 @@ def nightly_compaction(compaction: dg.JobDefinition) -> dg.ScheduleDefinition:
     )
 
 
+def weekly_erasure(erasure: dg.JobDefinition) -> dg.ScheduleDefinition:
+    """Return the schedule of the erasure: often enough for any month's limit."""
+    return dg.ScheduleDefinition(
+        name="weekly_erasure",
+        job=erasure,
+        cron_schedule="30 4 * * 0",
+        execution_timezone="UTC",
+        description="Once a week, so that whoever asked to be forgotten is, in every file.",
+    )
+
+
 def inbox_sensor(workspace: Workspace) -> dg.SensorDefinition:
     """Start a run when files wait in the inbox."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestration.ingest.compact import Compacted, compact
+from orchestration.ingest.erase import Erased, erase
 from orchestration.ingest.errors import (
     DiskFullError,
     IngestError,
@@ -31,6 +32,7 @@ from orchestration.ingest.retention import delete_raw
 __all__ = [
     "Compacted",
     "DiskFullError",
+    "Erased",
     "FileReport",
     "IngestError",
     "IngestLockedError",
@@ -42,6 +44,7 @@ __all__ = [
     "compact",
     "delete_raw",
     "ensure_lake",
+    "erase",
     "list_keys",
     "load_inbox",
     "pseudonymize",

@@ -1,47 +1,26 @@
-"""Compaction: the many small files of a date become few, and no row changes.
-
-The new files are written beside the lake first. A plan, written in one piece, then says which files
-replace which; from then on the switch is finished by whoever comes next, so that a crash at any
-point neither doubles nor loses a row. While a plan stands, no build starts (`prepare_lake` refuses),
-and while a build holds the warehouse, no switch begins.
-"""
+"""Compaction: the many small files of a date become few, and no row changes."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
-import json
-import os
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from orchestration.ingest.errors import CompactionError, DiskFullError
-from orchestration.ingest.home import Home, one_ingest_at_a_time, write_atomically
-from orchestration.ingest.lake import (
-    COMPRESSION_LEVEL,
-    EMPTY_FILE,
-    clean_uncommitted,
-    ensure_lake,
-)
+from orchestration.ingest.errors import SwitchError
+from orchestration.ingest.home import Home, one_ingest_at_a_time
+from orchestration.ingest.lake import EMPTY_FILE, clean_uncommitted, ensure_lake
+from orchestration.ingest.switch import ROW_GROUP_ROWS, new_file, switch, switching
 
 TARGET_ROWS = 1_000_000
 # A file of at least half the target stays: every merged file but the last is one of those, so a
 # second compaction finds nothing to do.
 FULL_SHARE = 0.5
-ROW_GROUP_ROWS = 122_880
-PLAN = "compaction.json"
-WORK = "compacting"
-LAKE_FILE = 0o644
 SORTED_BY = (
     "event_name",
     "occurred_at",
@@ -103,60 +82,19 @@ def compact(
     Raises:
         IngestLockedError: an ingest runs.
         DiskFullError: there is no room for the merged files beside their parts.
-        CompactionError: a build runs, or a merged file does not hold the rows of its parts.
+        SwitchError: a build runs, or a merged file does not hold the rows of its parts.
     """
     paths = Home(home)
     changed = []
-    with one_ingest_at_a_time(paths), _cleaned_up(paths):
+    with one_ingest_at_a_time(paths):
         ensure_lake(home)
         clean_uncommitted(paths)
-        finish_compaction(paths)
-        for folder in _folders(paths, day):
-            merges = _merges(folder, target_rows)
-            if merges:
-                changed.append(_compact_folder(paths, folder, merges, warehouse))
+        with switching(paths, "attune compact") as work:
+            for folder in _folders(paths, day):
+                merges = _merges(folder, target_rows)
+                if merges:
+                    changed.append(_compact_folder(paths, folder, merges, work, warehouse))
     return changed
-
-
-@contextmanager
-def _cleaned_up(home: Home) -> Iterator[None]:
-    """Leave nothing unfinished behind but a plan, which is finished later."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise DiskFullError(
-            f"no room in {home.lake} for merged files: no row is lost; make room, then run "
-            "`attune compact` again"
-        ) from error
-    finally:
-        if not (home.lake / PLAN).exists():
-            shutil.rmtree(home.lake / WORK, ignore_errors=True)
-
-
-def finish_compaction(home: Home) -> None:
-    """Finish a switch that was begun, and delete what never came to one; the caller holds the lock."""
-    plan = home.lake / PLAN
-    if plan.exists():
-        content = json.loads(plan.read_text(encoding="utf-8"))
-        folder = home.lake / content["folder"]
-        for name in content["files"]:
-            if (home.lake / WORK / name).exists():
-                os.replace(home.lake / WORK / name, folder / name)
-        missing = [name for name in content["files"] if not (folder / name).exists()]
-        if missing:
-            raise CompactionError(
-                f"{plan} names {missing[0]}, which is neither in {folder} nor in "
-                f"{home.lake / WORK}: nothing was deleted; restore it, or delete the plan to keep "
-                "the files that it replaces"
-            )
-        _sync_folder(folder)
-        for name in content["replaced"]:
-            (folder / name).unlink(missing_ok=True)
-        _sync_folder(folder)
-        plan.unlink()
-    shutil.rmtree(home.lake / WORK, ignore_errors=True)
 
 
 def _folders(home: Home, day: date | None) -> list[Path]:
@@ -168,7 +106,7 @@ def _folders(home: Home, day: date | None) -> list[Path]:
     found: list[Path] = []
     for table in (home.log_records, home.spans):
         found += sorted(table.glob("event_date=*"))
-    return [*found, home.rejections, home.pseudonym_links]
+    return [*found, home.rejections, home.pseudonym_links, home.erased_records]
 
 
 def _files(folder: Path) -> list[Path]:
@@ -194,24 +132,18 @@ def _merges(folder: Path, target_rows: int) -> list[_Merge]:
 
 
 def _compact_folder(
-    home: Home, folder: Path, merges: Sequence[_Merge], warehouse: Path | None
+    home: Home, folder: Path, merges: Sequence[_Merge], work: Path, warehouse: Path | None
 ) -> Compacted:
-    work = home.lake / WORK
-    work.mkdir(exist_ok=True)
     before = len(_files(folder))
     for merge in merges:
         _write_merged(merge, work / merge.name)
-    _sync_folder(work)
     name = folder.relative_to(home.lake).as_posix()
-    plan = {
-        "folder": name,
-        "files": [merge.name for merge in merges],
-        "replaced": [path.name for merge in merges for path in merge.inputs],
-    }
-    with _no_build(warehouse):
-        write_atomically(home.lake / PLAN, json.dumps(plan).encode(), LAKE_FILE)
-        _sync_folder(home.lake)
-        finish_compaction(home)
+    switch(
+        home,
+        {merge.name: f"{name}/{merge.name}" for merge in merges},
+        [f"{name}/{path.name}" for merge in merges for path in merge.inputs],
+        warehouse,
+    )
     return Compacted(
         folder=name,
         files_before=before,
@@ -221,25 +153,15 @@ def _compact_folder(
 
 
 def _write_merged(merge: _Merge, target: Path) -> None:
-    schema = pq.read_schema(merge.inputs[0])
-    with pq.ParquetWriter(
-        target,
-        schema,
-        compression="zstd",
-        compression_level=COMPRESSION_LEVEL,
-        coerce_timestamps="us",
-        store_schema=False,
-    ) as writer:
+    with new_file(merge.inputs[0], target) as writer:
         for group in _row_groups(merge.inputs):
-            writer.write_table(_sorted(group.cast(schema)), row_group_size=ROW_GROUP_ROWS)
+            writer.write_table(_sorted(group.cast(writer.schema)), row_group_size=ROW_GROUP_ROWS)
     written = pq.read_metadata(target).num_rows
     if written != merge.rows:
-        raise CompactionError(
+        raise SwitchError(
             f"{target} holds {written} rows, its parts {merge.rows}: nothing was replaced; run "
             "`attune compact` again, and if it says the same, check the disk"
         )
-    with target.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _row_groups(inputs: Sequence[Path]) -> Iterator[pa.Table]:
@@ -261,31 +183,3 @@ def _row_groups(inputs: Sequence[Path]) -> Iterator[pa.Table]:
 def _sorted(table: pa.Table) -> pa.Table:
     keys = [(name, "ascending") for name in SORTED_BY if name in table.column_names]
     return table.combine_chunks().take(pc.sort_indices(table, sort_keys=keys))
-
-
-@contextmanager
-def _no_build(warehouse: Path | None) -> Iterator[None]:
-    """Hold the warehouse's lock, which DuckDB takes as well, so that no build reads meanwhile."""
-    if warehouse is None or not warehouse.exists():
-        yield
-        return
-    descriptor = os.open(warehouse, os.O_RDWR)
-    try:
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise CompactionError(
-                f"{warehouse} is in use: a build may be reading the lake; the lake is as it was, "
-                "run `attune compact` when it has ended"
-            ) from error
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor: Any = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

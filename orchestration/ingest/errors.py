@@ -15,8 +15,8 @@ class DiskFullError(IngestError):
     """There is no room for a batch; nothing of it is left behind."""
 
 
-class CompactionError(IngestError):
-    """The lake's files cannot be merged now; they are as they were."""
+class SwitchError(IngestError):
+    """Files of the lake cannot be replaced now; they are as they were."""
 
 
 class HelperError(IngestError):

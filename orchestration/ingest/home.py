@@ -54,6 +54,10 @@ class Home:
         return self.lake / "pseudonym_links"
 
     @property
+    def erased_records(self) -> Path:
+        return self.lake / "erased_records"
+
+    @property
     def rejected(self) -> Path:
         return self.root / "rejected"
 
@@ -79,6 +83,7 @@ class Home:
             self.batches,
             self.rejections,
             self.pseudonym_links,
+            self.erased_records,
         ):
             folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.rejected, self.processed):

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from orchestration.ingest.home import Home
 from orchestration.ingest.schema import (
     BATCHES,
+    ERASED_RECORDS,
     LOG_RECORDS,
     PSEUDONYM_LINKS,
     REJECTIONS,
@@ -40,6 +41,7 @@ def ensure_lake(home: Path) -> None:
         (paths.batches, BATCHES),
         (paths.rejections, REJECTIONS),
         (paths.pseudonym_links, PSEUDONYM_LINKS),
+        (paths.erased_records, ERASED_RECORDS),
     ):
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / EMPTY_FILE).exists():

@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from orchestration.ingest import times
-from orchestration.ingest.compact import finish_compaction
 from orchestration.ingest.errors import DiskFullError, HelperError, RefusedFileError
 from orchestration.ingest.helpers import LARGE_FILE, Helpers, Made, default_count
 from orchestration.ingest.home import Home, one_ingest_at_a_time
@@ -54,6 +53,7 @@ from orchestration.ingest.replay import finish_pending, plan_replay, single_reco
 from orchestration.ingest.rows import Rejection, Rows, Stamp
 from orchestration.ingest.schema import BATCHES, PSEUDONYM_LINKS, REJECTIONS
 from orchestration.ingest.strict import read_line
+from orchestration.ingest.switch import finish_switch
 
 # EFBIG: a limit on the size of a file, set by whoever started the process.
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -233,7 +233,7 @@ def _ready(home: Home, moment: datetime, wait_seconds: float) -> Iterator[Home]:
     with one_ingest_at_a_time(home, wait_seconds), _room_on(home):
         ensure_lake(home.root)
         clean_uncommitted(home)
-        finish_compaction(home)
+        finish_switch(home)
         finish_pending(home)
         yield home
 

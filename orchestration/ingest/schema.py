@@ -86,3 +86,11 @@ PSEUDONYM_LINKS = pa.schema(
         ("loaded_at", TIMESTAMP),
     ]
 )
+
+ERASED_RECORDS = pa.schema(
+    [
+        ("batch_id", pa.string()),
+        ("records", pa.int64()),
+        ("erased_at", TIMESTAMP),
+    ]
+)

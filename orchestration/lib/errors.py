@@ -35,5 +35,9 @@ class BuildError(AttuneError):
     """dbt could not build, or a test on what it built failed."""
 
 
+class WarehouseBusyError(AttuneError):
+    """The warehouse's file cannot be replaced now; it is as it was."""
+
+
 class EmptyError(AttuneError):
     """There is nothing to work on, and a silent success would hide that."""

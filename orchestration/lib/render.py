@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from orchestration.ingest import Compacted, IngestReport, KeyInfo, RefusedFile
     from orchestration.lib.dbt_runner import BuildReport
+    from orchestration.lib.export import ExportReport
     from orchestration.lib.home import Workspace
     from orchestration.lib.report import (
         Decision,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
         Preference,
         Summary,
     )
-    from orchestration.lib.runs import FollowReport
+    from orchestration.lib.runs import EraseReport, FollowReport
     from orchestration.reports import ReportsWritten
     from serving.publish import PublishReport
     from serving.store import ViewMeta
@@ -208,6 +209,22 @@ def compacted(folders: Sequence[Compacted]) -> RenderableType:
         counts = (each.files_before, each.files_after, each.rows)
         table.add_row(escape(each.folder), *(f"{count:,}" for count in counts))
     return table
+
+
+def exported(report: ExportReport) -> str:
+    """Say how much was exported, and of whom."""
+    return f"{sum(report.rows.values()):,} rows of {len(report.rows)} tables about {report.user_id}"
+
+
+def erased(report: EraseReport) -> RenderableType:
+    """Write what an erasure took out, and where."""
+    if not report.is_rewritten:
+        return "nobody is left to forget: no record of theirs is in the lake"
+    return (
+        f"{report.rows:,} rows taken out of {report.lake_files:,} files of the lake, "
+        f"{report.raw_files:,} raw files and {report.raw_lines:,} refused lines deleted; the "
+        "warehouse's file and the published one were written anew"
+    )
 
 
 def keys(ring: Sequence[KeyInfo]) -> RenderableType:

@@ -11,12 +11,17 @@ from orchestration.lib import dbt_runner, render, steps
 from orchestration.lib.declarations import require_declarations
 from orchestration.lib.manifest import hot_path_selection, is_outdated, prepared_manifest
 from orchestration.lib.report import Summary, read_summary
+from orchestration.lib.warehouse_file import rewrite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orchestration.lib.home import Workspace
     from orchestration.lib.progress import Stages
+
+ERASABLE_SELECTION = "+int_records_erasable"
+# stands while the lake may have forgotten somebody whom the warehouse's file has not
+ERASURE_UNFINISHED = "erasure.unfinished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +106,7 @@ def run(
         stages.say("no new files, and no declaration or model changed: nothing to rebuild")
     else:
         stages.say(_what_is_new(loaded, dates, is_first=not before))
-        with stages.stage("build", "nodes") as update:
-            report = dbt_runner.build(
-                workspace, on_progress=lambda node: update(node.done, node.total, node.name)
-            )
-        built = sum(report.statuses.values())
-        with stages.stage("sync", "views"):
-            moved = steps.sync(workspace).moved
-        with stages.stage("publish", "tables"):
-            steps.publish(workspace)
-        with stages.stage("report", "pages"):
-            steps.report(workspace)
+        built, moved = _build_and_serve(workspace, stages)
         steps.record_run(workspace)
         stages.say(f"{built} nodes built and tested, {moved:,} values moved to the cache")
     return RunReport(
@@ -124,6 +119,83 @@ def run(
         seconds=dict(stages.seconds),
         summary=read_summary(workspace.warehouse),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class EraseReport:
+    """What an erasure did.
+
+    Attributes:
+        rows: Rows of the lake that are gone, copies and span events included.
+        lake_files: Files of the lake that were replaced or deleted.
+        raw_files: Files deleted from `processed/`.
+        raw_lines: Lines deleted from `rejected/`.
+        is_rewritten: Whether the warehouse's file and the published one were written anew.
+        seconds: Duration of each stage.
+    """
+
+    rows: int
+    lake_files: int
+    raw_files: int
+    raw_lines: int
+    is_rewritten: bool
+    seconds: Mapping[str, float]
+
+
+def erase(workspace: Workspace, stages: Stages) -> EraseReport:
+    """Erase who asked for it from the lake, the warehouse's file and the published one.
+
+    What is served of them went when they asked. Nothing open, nothing changes. A run that is cut
+    off is finished by the next.
+
+    Raises:
+        AttuneError: a wrong declaration, a failed build, or a warehouse that others have open.
+        IngestError: an ingest runs, or there is no room.
+        ServingError: the cache or the published file cannot be written.
+    """
+    require_declarations(workspace.declarations, workspace.project_dir)
+    unfinished = workspace.home / ERASURE_UNFINISHED
+    with stages.stage("find", "nodes") as update:
+        dbt_runner.build(
+            workspace,
+            select=ERASABLE_SELECTION,
+            only_selected_tests=True,
+            on_progress=lambda node: update(node.done, node.total, node.name),
+        )
+    unfinished_before = unfinished.exists()
+    unfinished.touch()
+    with stages.stage("erase", "files"):
+        erased = steps.erase_records(workspace)
+    is_due = unfinished_before or erased.rows > 0
+    if is_due:
+        _build_and_serve(workspace, stages)
+        with stages.stage("rewrite", "tables"):
+            rewrite(workspace.warehouse)
+        steps.record_run(workspace)
+    unfinished.unlink()
+    return EraseReport(
+        rows=erased.rows,
+        lake_files=erased.lake_files,
+        raw_files=erased.raw_files,
+        raw_lines=erased.raw_lines,
+        is_rewritten=is_due,
+        seconds=dict(stages.seconds),
+    )
+
+
+def _build_and_serve(workspace: Workspace, stages: Stages) -> tuple[int, int]:
+    """Build, sync, publish and report; nodes built and values moved."""
+    with stages.stage("build", "nodes") as update:
+        report = dbt_runner.build(
+            workspace, on_progress=lambda node: update(node.done, node.total, node.name)
+        )
+    with stages.stage("sync", "views"):
+        moved = steps.sync(workspace).moved
+    with stages.stage("publish", "tables"):
+        steps.publish(workspace)
+    with stages.stage("report", "pages"):
+        steps.report(workspace)
+    return sum(report.statuses.values()), moved
 
 
 @dataclass(frozen=True, slots=True)

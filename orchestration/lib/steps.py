@@ -19,6 +19,7 @@ import duckdb
 
 from orchestration.lib.dbt_runner import environment
 from orchestration.lib.errors import EmptyError, SettingError
+from orchestration.lib.export import ExportReport, export_user
 from orchestration.lib.report import open_warehouse
 from serving.client import view_freshness
 from serving.ledger import ledger_path
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from pathlib import Path
 
-    from orchestration.ingest import Compacted, IngestReport, KeyInfo, Progress
+    from orchestration.ingest import Compacted, Erased, IngestReport, KeyInfo, Progress
     from orchestration.lib.home import Workspace
     from orchestration.reports import ReportsWritten
     from serving.client import Freshness
@@ -47,6 +48,18 @@ INBOX_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 PSEUDONYM_LENGTH = 64
 # a load of a night's files; longer, and the holder is named
 LOCK_WAIT_SECONDS = 30.0
+ERASABLE = """
+select record_kind, event_date, batch_id, line_number, record_number, event_number
+from intermediate.int_records_erasable
+"""
+# whoever asked to be forgotten, under each id that was linked to theirs
+ERASED_PSEUDONYMS = """
+select user_id from intermediate.int_erasures_requested
+union
+select identities.pseudonym
+from intermediate.int_identities_linked as identities
+inner join intermediate.int_erasures_requested using (user_id)
+"""
 # what a build is a function of, beside the lake
 BUILD_INPUTS = ("models", "macros", "seeds", "dbt_project.yml", "profiles.yml")
 
@@ -203,6 +216,28 @@ def compact(workspace: Workspace, *, day: date | None = None) -> list[Compacted]
     return changed
 
 
+def erase_records(workspace: Workspace) -> Erased:
+    """Take what the warehouse says is to be forgotten out of the lake, with its raw text.
+
+    Raises:
+        EmptyError: nothing was built yet, or another process holds the warehouse.
+        IngestError: an ingest or a build runs, or there is no room.
+    """
+    from orchestration.ingest import erase
+
+    with open_warehouse(workspace.warehouse) as connection:
+        erasable = connection.execute(ERASABLE).to_arrow_table()
+        pseudonyms = connection.execute(ERASED_PSEUDONYMS).fetchall()
+    with environment(workspace.environment()):
+        return erase(
+            workspace.home,
+            erasable,
+            [pseudonym for (pseudonym,) in pseudonyms],
+            warehouse=workspace.warehouse,
+            wait_seconds=LOCK_WAIT_SECONDS,
+        )
+
+
 def pseudonyms_of(workspace: Workspace, user: str) -> list[str]:
     """Return what a user may be called in the tables, the likeliest first.
 
@@ -219,6 +254,22 @@ def pseudonyms_of(workspace: Workspace, user: str) -> list[str]:
         return [stable_pseudonym(workspace.home, user)]
     with environment(workspace.environment()):
         return pseudonyms(workspace.home, user)[::-1]
+
+
+def export(workspace: Workspace, user: str, write: Callable[[bytes], object]) -> ExportReport:
+    """Write all that is held about a user as JSON lines.
+
+    Args:
+        workspace: Whose warehouse and lake.
+        user: A raw id, or one of its pseudonyms.
+        write: Takes one line at a time.
+
+    Raises:
+        EmptyError: nothing was built yet, or nothing is held about the user.
+        KeyFileError: the key file is missing or unusable.
+    """
+    with open_warehouse(workspace.warehouse) as connection:
+        return export_user(connection, pseudonyms_of(workspace, user), write)
 
 
 def list_keys(workspace: Workspace) -> list[KeyInfo]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestration.ingest.compact import PLAN
+from orchestration.ingest.switch import PLAN
 from orchestration.lib import steps
 from orchestration.lib.errors import BuildError
 from tests.end_to_end.test_incremental_equals_full_refresh import build, differences, marts_of

@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchestration.cli import app
 from orchestration.lib import steps
 from tests.workspaces import ManifestCache, WorkspaceUnderTest, make_workspace
 
@@ -21,22 +23,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("cli")
 
 COMMANDS = [
-    "init",
-    "simulate",
-    "receive",
-    "ingest",
-    "build",
-    "sync",
-    "rollback",
-    "publish",
-    "explain",
-    "ledger",
-    "replay",
-    "verify",
-    "compact",
-    "keys",
-    "run",
-    "ui",
+    *(
+        command.name or command.callback.__name__
+        for command in app.registered_commands
+        if command.callback
+    ),
+    *(group.name for group in app.registered_groups if group.name),
 ]
 
 
@@ -159,6 +151,64 @@ def test_explain_of_a_stranger_fails_and_says_so(
     assert found.code == 1
     assert found.json["error"] == "nothing is served for the user 'nobody'"
     assert found.json["next"]
+
+
+def test_all_that_is_held_about_a_user_is_exported(
+    first_run: tuple[WorkspaceUnderTest, Outcome],
+) -> None:
+    under_test, _ = first_run
+    found = attune("export", "user-0000001", home=under_test.workspace.home)
+    assert found.code == 0, found.err
+    about, *rows = [json.loads(line) for line in found.out.splitlines()]
+    assert about["table"] == "about"
+    user_id = about["user_id"]
+    assert {row.get("user_id", row.get("unit_id")) for row in rows} == {user_id}
+    counted = Counter(row["table"] for row in rows)
+    (lake,) = under_test.query(
+        "select count(*) as n from staging.stg_telemetry__records where user_id = ?", user_id
+    )
+    assert counted["lake"] == lake["n"] > 0
+    # whatever mart tells of users is in it
+    marts = under_test.query(
+        "select distinct table_schema || '.' || table_name as name, table_name "
+        "from information_schema.columns "
+        "where table_schema in ('marts', 'serving') and column_name = 'user_id'"
+    )
+    for mart in marts:
+        (held,) = under_test.query(
+            f"select count(*) as n from {mart['name']} where user_id = ?", user_id
+        )
+        assert counted[mart["table_name"]] == held["n"], mart
+    assert f"rows of {len(counted)} tables about {user_id}" in found.err
+
+    stranger = attune("export", "nobody", home=under_test.workspace.home)
+    assert (stranger.code, stranger.out) == (1, "")
+    assert "nothing is held about this user" in stranger.err
+
+
+def test_an_erasure_with_nobody_to_forget_says_so(
+    first_run: tuple[WorkspaceUnderTest, Outcome],
+) -> None:
+    under_test, _ = first_run
+    home = under_test.workspace.home
+    first = attune("erase", "--json", home=home)
+    assert first.code == 0, first.err
+    assert first.json["is_rewritten"] == (first.json["rows"] > 0)
+    again = attune("erase", home=home)
+    assert again.code == 0, again.err
+    assert "nobody is left to forget" in again.out
+
+
+def test_a_key_between_the_oldest_and_the_newest_retires(tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    attune("ingest", home=tmp_path)
+    for _ in range(2):
+        attune("keys", "rotate", home=tmp_path)
+    refused = attune("keys", "retire", "k1", home=tmp_path)
+    assert refused.code == 1
+    assert "never retires" in refused.err
+    retired = attune("keys", "retire", "k2", "--json", home=tmp_path)
+    assert [key["key_id"] for key in retired.json["keys"]] == ["k1", "k3"]
 
 
 def test_the_ledger_is_one_line_a_file(first_run: tuple[WorkspaceUnderTest, Outcome]) -> None:

@@ -167,8 +167,12 @@ def test_an_empty_inbox_starts_nothing(
     assert "no files" in str(found.skip_message)
 
 
-def test_the_schedules_run_nightly_in_utc(definitions: dg.Definitions) -> None:
-    for name, cron in (("nightly", "30 2 * * *"), ("nightly_compaction", "30 1 * * *")):
+def test_the_schedules_run_at_night_in_utc(definitions: dg.Definitions) -> None:
+    for name, cron in (
+        ("nightly", "30 2 * * *"),
+        ("nightly_compaction", "30 1 * * *"),
+        ("weekly_erasure", "30 4 * * 0"),
+    ):
         schedule = definitions.resolve_schedule_def(name)
         assert (schedule.cron_schedule, schedule.execution_timezone) == (cron, "UTC")
         assert schedule.description

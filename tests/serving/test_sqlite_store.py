@@ -5,7 +5,7 @@ import json
 import random
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
@@ -218,7 +218,28 @@ def test_a_checkpoint_that_leaves_frames_behind_is_no_finished_erasure(
     workspace.sync()
     monkeypatch.setattr(apsw, "Connection", HalfCheckpoint)
     with (
-        open_store(workspace.url) as store,
+        SqliteStore(workspace.cache_path, busy_timeout_ms=50) as store,
         pytest.raises(IncompleteErasureError, match=r"\(7, 3\)"),
     ):
         store.erase(["a"])
+
+
+def test_a_checkpoint_that_loses_a_race_is_tried_again(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = [apsw.BusyError("another writer was first"), (2, 1)]
+
+    class RacedCheckpoint(apsw.Connection):
+        def wal_checkpoint(self, *args: Any, **named: Any) -> tuple[int, int]:
+            answer = lost.pop(0) if lost else super().wal_checkpoint(*args, **named)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer  # type: ignore[return-value]
+
+    workspace.build({"a": "secret-of-a"})
+    workspace.sync()
+    monkeypatch.setattr(apsw, "Connection", RacedCheckpoint)
+    with open_store(workspace.url) as store:
+        assert store.erase(["a"]) == 1
+    assert lost == []
+    assert b"secret-of-a" not in workspace.file_bytes()

@@ -42,7 +42,7 @@ correlations as (
 ranked as (
     select
         correlations.*,
-        (1e0 - correlation) / correlation as segment_strength,
+        {{ prior_strength('correlation') }} as segment_strength,
         row_number() over (
             partition by cut, dimension
             order by correlation desc, segment_name asc

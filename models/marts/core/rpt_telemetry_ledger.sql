@@ -10,6 +10,10 @@ records as (
     where record_kind != 'span_event'
 ),
 
+erased_records as (
+    select * from {{ ref('stg_telemetry__erased_records') }}
+),
+
 identities as (
     select * from {{ ref('int_identities_linked') }}
 ),
@@ -79,12 +83,16 @@ select
     batches.records_in,
     batches.well_formed_records
     - coalesce(duplicates.duplicate, 0)
-    - coalesce(suppressed_records.suppressed, 0) as accepted,
+    - coalesce(suppressed_records.suppressed, 0)
+    - coalesce(erased_records.erased_records, 0) as accepted,
     coalesce(duplicates.duplicate, 0) as duplicate,
     batches.rejected_records as rejected,
-    coalesce(suppressed_records.suppressed, 0) as suppressed
+    coalesce(suppressed_records.suppressed, 0)
+    + coalesce(erased_records.erased_records, 0) as suppressed
 from batches
 left join duplicates
     on batches.batch_id = duplicates.batch_id
 left join suppressed_records
     on batches.batch_id = suppressed_records.batch_id
+left join erased_records
+    on batches.batch_id = erased_records.batch_id

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestration.ingest import IngestLockedError, compact, load_inbox, rotate_keys
-from orchestration.ingest.compact import PLAN, WORK
-from orchestration.ingest.errors import CompactionError, DiskFullError
+from orchestration.ingest.errors import DiskFullError, SwitchError
 from orchestration.ingest.home import Home, one_ingest_at_a_time
+from orchestration.ingest.switch import PLAN, WORK
 from tests.orchestration.ingest.otlp import Query, lines, log, request, span_request
 
 if TYPE_CHECKING:
@@ -182,9 +182,9 @@ def test_a_plan_whose_files_are_gone_deletes_nothing(
     folder = "log_records/event_date=2023-11-14"
     (path, *_) = sorted((home / "lake" / folder).iterdir())
     (home / "lake" / PLAN).write_text(
-        f'{{"folder": "{folder}", "files": ["compacted-x.parquet"], "replaced": ["{path.name}"]}}'
+        f'{{"moves": {{"x.parquet": "{folder}/x.parquet"}}, "deleted": ["{folder}/{path.name}"]}}'
     )
-    with pytest.raises(CompactionError, match="nothing was deleted"):
+    with pytest.raises(SwitchError, match="nothing was deleted"):
         compact(home)
     assert rows(query) == before
 
@@ -228,7 +228,7 @@ def test_no_switch_while_another_process_has_the_warehouse_open(
     ) as build:
         assert build.stdout is not None
         assert build.stdout.readline() == b"open\n"
-        with pytest.raises(CompactionError, match="is in use"):
+        with pytest.raises(SwitchError, match="is in use"):
             compact(home, warehouse=warehouse)
         build.communicate()
     assert files(home) == before
