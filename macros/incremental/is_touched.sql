@@ -7,7 +7,7 @@
         {{ return('true') }}
     {%- endif -%}
     {%- if model.config.meta.overwrite.key != 'event_date' -%}
-        {{ return(column ~ ' in (select version_key from (' ~ touched_keys() ~ ') as touched)') }}
+        {{ return(column ~ ' in (select version_key from ' ~ touched_relation() ~ ')') }}
     {%- endif -%}
     {%- set query -%}
         select version_key from ({{ touched_keys() }}) as touched

@@ -8,8 +8,8 @@
         materialized=incremental_materialization(),
         incremental_strategy='append',
         on_schema_change='fail',
-        pre_hook='{{ clear_touched() }}',
-        post_hook='{{ record_versions() }}',
+        pre_hook=['{{ find_touched() }}', '{{ clear_touched() }}'],
+        post_hook=['{{ record_versions() }}', '{{ forget_touched() }}'],
         meta={
             'overwrite': {
                 'versions': versions,

@@ -7,10 +7,12 @@
         / dimensions.half_life_days
     )
 {%- endset %}
+{{ overwrite_by('int_preference_users', 'user_id', ['preference_dimensions']) }}
 with
 
 partials as (
     select * from {{ ref('int_preference_partials_daily') }}
+    where {{ is_touched('user_id') }}
 ),
 
 cuts as (
@@ -21,17 +23,9 @@ dimensions as (
     select * from {{ ref('stg_declarations__preference_dimensions') }}
 ),
 
-personalizable as (
-    select * from {{ ref('int_users_personalizable') }}
-),
-
-sample as (
-    select * from {{ ref('int_preference_sample') }}
-    where position <= {{ var('preference_quality_users') }}
-),
-
-population as (
-    select * from {{ ref('int_preference_population') }}
+users as (
+    select * from {{ ref('int_preference_users') }}
+    where is_personalizable or is_population
 ),
 
 resets as (
@@ -52,10 +46,10 @@ counted as (
             when partials.event_date >= cuts.cut_date then partials.successes
             else partials.decayed_successes * {{ decay }}
         end as successes_now,
-        personalizable.user_id is not null
+        users.is_personalizable
         and not partials.is_reset
         and coalesce(partials.event_date >= cast(resets.reset_at as date), true) as is_own,
-        population.user_id is not null
+        users.is_population
         and coalesce(partials.loaded_date < cuts.loaded_before, true)
         and coalesce(
             partials.event_date > resets.population_reset_date
@@ -63,16 +57,12 @@ counted as (
             true
         ) as is_population
     from partials
+    inner join users
+        on partials.user_id = users.user_id
     inner join cuts
         on coalesce(partials.event_date < cuts.evidence_until, true)
     inner join dimensions
         on partials.dimension = dimensions.dimension
-    left join personalizable
-        on partials.user_id = personalizable.user_id
-    left join sample
-        on partials.user_id = sample.user_id
-    left join population
-        on partials.user_id = population.user_id
     left join resets
         on
             partials.user_id = resets.user_id
@@ -81,23 +71,25 @@ counted as (
     where
         cuts.cut = 'now'
         or (
-            sample.user_id is not null
+            users.is_sampled
             and coalesce(partials.loaded_date < cuts.loaded_before, true)
         )
+),
+
+surfaces as (
+    select true as is_everywhere
+    union all
+    select false as is_everywhere
 ),
 
 in_contexts as (
     select
         counted.*,
-        'all' as surface
+        case when surfaces.is_everywhere then 'all' else counted.context end as surface
     from counted
-    where is_own or is_population
-    union all
-    select
-        counted.*,
-        counted.context as surface
-    from counted
-    where counted.context != 'all' and (is_own or is_population)
+    inner join surfaces
+        on surfaces.is_everywhere or counted.context != 'all'
+    where counted.is_own or counted.is_population
 )
 
 select

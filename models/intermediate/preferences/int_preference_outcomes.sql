@@ -1,4 +1,5 @@
 {#- What users did in the days after a cut. -#}
+{{ overwrite_by('int_preference_cut_versions', 'cut') }}
 with
 
 partials as (
@@ -8,11 +9,12 @@ partials as (
 
 cuts as (
     select * from {{ ref('int_preference_cuts') }}
+    where {{ is_touched('cut') }}
 ),
 
-sample as (
-    select * from {{ ref('int_preference_sample') }}
-    where position <= {{ var('preference_quality_users') }}
+users as (
+    select * from {{ ref('int_preference_users') }}
+    where is_sampled
 ),
 
 resets as (
@@ -36,8 +38,8 @@ inner join cuts
         partials.event_date >= cuts.cut_date
         and partials.event_date < cuts.outcomes_until
         and coalesce(partials.loaded_date < cuts.loaded_before, true)
-inner join sample
-    on partials.user_id = sample.user_id
+inner join users
+    on partials.user_id = users.user_id
 left join resets
     on
         partials.user_id = resets.user_id

@@ -54,25 +54,37 @@ weighted as (
             signals.user_id = last_resets.user_id
             and signals.dimension = last_resets.dimension
             and signals.event_date = last_resets.event_date
+),
+
+partials as (
+    select
+        user_id,
+        dimension,
+        context,
+        value,
+        event_date,
+        loaded_date,
+        is_reset,
+        count(*) as evidence_count,
+        count(case when outcome in (0e0, 1e0) then 1 end) as binary_count,
+        count(case when outcome = 1e0 then 1 end) as favourable_count,
+        {{ exact_sum('weight') }} as trials,
+        {{ exact_sum('weight * outcome') }} as successes,
+        {{ exact_sum('weight * decay') }} as decayed_trials,
+        {{ exact_sum('weight * outcome * decay') }} as decayed_successes,
+        min(occurred_at) as first_signal_at,
+        max(occurred_at) as last_signal_at,
+        max(case when outcome > 0.5e0 then occurred_at end) as last_favourable_at
+    from weighted
+    group by user_id, dimension, context, value, event_date, loaded_date, is_reset
 )
 
 select
-    user_id,
-    dimension,
-    context,
-    value,
-    event_date,
-    loaded_date,
-    is_reset,
-    count(*) as evidence_count,
-    count(case when outcome in (0e0, 1e0) then 1 end) as binary_count,
-    count(case when outcome = 1e0 then 1 end) as favourable_count,
-    {{ exact_sum('weight') }} as trials,
-    {{ exact_sum('weight * outcome') }} as successes,
-    {{ exact_sum('weight * decay') }} as decayed_trials,
-    {{ exact_sum('weight * outcome * decay') }} as decayed_successes,
-    min(occurred_at) as first_signal_at,
-    max(occurred_at) as last_signal_at,
-    max(case when outcome > 0.5e0 then occurred_at end) as last_favourable_at
-from weighted
-group by user_id, dimension, context, value, event_date, loaded_date, is_reset
+    partials.*,
+    {{ row_checksum(
+        "concat_ws("
+        ~ "'|', user_id, dimension, context, value, event_date, loaded_date, is_reset,"
+        ~ " evidence_count, binary_count, favourable_count, trials, successes, decayed_trials,"
+        ~ " decayed_successes, first_signal_at, last_signal_at, last_favourable_at)"
+    ) }} as checksum
+from partials

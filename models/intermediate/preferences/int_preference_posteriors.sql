@@ -1,10 +1,11 @@
-{#- Beta posteriors of users' own evidence at each cut, and the steps that lead to the score: everyone,
-    the context, the segment, the user's own signals. -#}
+{#- Beta posteriors of users' own evidence, now and at the quality cut, and the steps that lead to the
+    score: everyone, the context, the segment, the user's own signals. -#}
+{{ overwrite_by('int_preference_user_versions', 'user_id', ['preference_dimensions']) }}
 with
 
 evidence as (
     select * from {{ ref('int_preference_evidence') }}
-    where evidence_count > 0
+    where cut != 'half_life' and evidence_count > 0 and {{ is_touched('user_id') }}
 ),
 
 priors as (
@@ -13,6 +14,11 @@ priors as (
 
 user_groups as (
     select * from {{ ref('int_preference_user_groups') }}
+    where {{ is_touched('user_id') }}
+),
+
+segment_priors as (
+    select * from {{ ref('int_preference_segment_priors') }}
 ),
 
 half_lives as (
@@ -30,11 +36,11 @@ with_priors as (
         end as successes,
         priors.everyone_mean,
         priors.prior_mean as context_mean,
-        coalesce(user_groups.segment_mean, priors.prior_mean) as prior_mean,
+        coalesce(segment_priors.segment_mean, priors.prior_mean) as prior_mean,
         priors.prior_strength,
         priors.prior_kind,
-        user_groups.segment_name,
-        user_groups.segment_value
+        segment_priors.segment_name,
+        segment_priors.segment_value
     from evidence
     inner join priors
         on
@@ -49,8 +55,14 @@ with_priors as (
             evidence.cut = user_groups.cut
             and evidence.user_id = user_groups.user_id
             and evidence.dimension = user_groups.dimension
-            and evidence.context = user_groups.context
-            and evidence.value = user_groups.value
+    left join segment_priors
+        on
+            evidence.cut = segment_priors.cut
+            and evidence.dimension = segment_priors.dimension
+            and evidence.context = segment_priors.context
+            and evidence.value = segment_priors.value
+            and user_groups.segment_name = segment_priors.segment_name
+            and user_groups.segment_value = segment_priors.segment_value
 )
 
 select

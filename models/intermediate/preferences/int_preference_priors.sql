@@ -1,10 +1,11 @@
 {#- Everyone, then the context, whose rate is drawn to everyone's; strength by weighted moments on
     undecayed counts: on decayed ones it explodes. -#}
+{{ overwrite_by('int_preference_cut_versions', 'cut') }}
 with
 
 evidence as (
     select * from {{ ref('int_preference_evidence') }}
-    where population_trials > 0e0
+    where population_trials > 0e0 and {{ is_touched('cut') }}
 ),
 
 totals as (

@@ -1,10 +1,11 @@
 {#- A user's signals resemble each other and say less than as many of different users: each user
     counts for what the correlation leaves. -#}
+{{ overwrite_by('int_preference_cut_versions', 'cut', ['preference_dimensions']) }}
 with
 
 evidence as (
     select * from {{ ref('int_preference_evidence') }}
-    where population_trials > 0e0
+    where population_trials > 0e0 and {{ is_touched('cut') }}
 ),
 
 priors as (
@@ -13,6 +14,7 @@ priors as (
 
 user_segments as (
     select * from {{ ref('int_preference_user_segments') }}
+    where {{ is_touched('cut') }}
 ),
 
 effective as (

@@ -19,6 +19,11 @@ user_groups as (
     where cut = 'now'
 ),
 
+segment_priors as (
+    select * from {{ ref('int_preference_segment_priors') }}
+    where cut = 'now'
+),
+
 dimensions as (
     select * from {{ ref('stg_declarations__preference_dimensions') }}
 ),
@@ -58,7 +63,7 @@ scored as (
         coalesce(evidence.evidence_count, 0) as evidence_count,
         (
             coalesce(evidence.successes, 0e0)
-            + coalesce(user_groups.segment_mean, priors.prior_mean) * priors.prior_strength
+            + coalesce(segment_priors.segment_mean, priors.prior_mean) * priors.prior_strength
         ) / (coalesce(evidence.trials, 0e0) + priors.prior_strength) as score
     from days
     inner join priors
@@ -76,8 +81,13 @@ scored as (
         on
             days.user_id = user_groups.user_id
             and priors.dimension = user_groups.dimension
-            and priors.context = user_groups.context
-            and priors.value = user_groups.value
+    left join segment_priors
+        on
+            priors.dimension = segment_priors.dimension
+            and priors.context = segment_priors.context
+            and priors.value = segment_priors.value
+            and user_groups.segment_name = segment_priors.segment_name
+            and user_groups.segment_value = segment_priors.segment_value
 ),
 
 best as (

@@ -1,10 +1,11 @@
 {#- The learned grouping: what a user likes most in the dimension that says most about the user, other
     than the one that is being predicted, so that nobody's evidence counts twice. -#}
+{{ overwrite_by('int_preference_cut_versions', 'cut', ['preference_dimensions']) }}
 with
 
 evidence as (
     select * from {{ ref('int_preference_evidence') }}
-    where context = 'all' and population_trials > 0e0
+    where context = 'all' and population_trials > 0e0 and {{ is_touched('cut') }}
 ),
 
 dimensions as (

@@ -1,8 +1,9 @@
+{{ overwrite_by('int_preference_user_versions', 'user_id', ['preference_dimensions']) }}
 with
 
 candidates as (
     select * from {{ ref('int_preference_candidates') }}
-    where cut = 'now'
+    where cut = 'now' and {{ is_touched('user_id') }}
 ),
 
 ranked as (

@@ -1,11 +1,14 @@
+{{ overwrite_by('int_preference_user_versions', 'user_id', ['preference_dimensions', 'preference_values']) }}
 with
 
 users as (
     select * from {{ ref('dim_users') }}
+    where {{ is_touched('user_id') }}
 ),
 
 personalizable as (
     select * from {{ ref('int_users_personalizable') }}
+    where {{ is_touched('user_id') }}
 ),
 
 dimensions as (
@@ -14,10 +17,12 @@ dimensions as (
 
 inferred as (
     select * from {{ ref('int_preferences_inferred') }}
+    where {{ is_touched('user_id') }}
 ),
 
 scores as (
     select * from {{ ref('fct_preference_scores') }}
+    where {{ is_touched('user_id') }}
 ),
 
 stated as (

@@ -1,8 +1,9 @@
+{{ overwrite_by('int_preference_user_versions', 'user_id', ['preference_dimensions']) }}
 with
 
 posteriors as (
     select * from {{ ref('int_preference_posteriors') }}
-    where cut = 'now'
+    where cut = 'now' and {{ is_touched('user_id') }}
 ),
 
 -- many users share their counts: quantiles are computed once for each pair of parameters

@@ -10,7 +10,13 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from tests.dbt.experiments.model_sql import build, fill, project_variables, rows
+from tests.dbt.experiments.model_sql import (
+    build,
+    build_incrementally,
+    fill,
+    project_variables,
+    rows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +45,9 @@ SCORES = (
     "int_preference_resets",
     "int_preference_sample",
     "int_preference_population",
+    "int_preference_users",
+    "int_preference_declared_segments",
+    "int_preference_cut_versions",
     "int_preference_evidence",
     "int_preference_priors",
     "int_preference_tastes",
@@ -48,6 +57,7 @@ SCORES = (
     "int_preference_user_groups",
     "int_preference_outcomes",
     "int_preference_half_lives",
+    "int_preference_user_versions",
     "int_preference_posteriors",
     "fct_preference_scores",
 )
@@ -175,6 +185,15 @@ class PreferenceWorld:
             {"purpose": "varchar", "granted_by_default": "boolean"},
             [{"purpose": "personalization", "granted_by_default": True}],
         )
+        fill(
+            connection,
+            "int_declaration_versions",
+            {"declaration": "varchar", "version": "varchar"},
+            [
+                {"declaration": declaration, "version": "as declared"}
+                for declaration in ("preference_dimensions", "preference_values")
+            ],
+        )
         nothing = {
             "int_consents_effective": "user_id varchar, purpose varchar, is_granted boolean, "
             "valid_from timestamp, valid_to timestamp",
@@ -191,6 +210,10 @@ class PreferenceWorld:
     def build(self, *names: str, **variables: Any) -> None:
         """Build models in this order."""
         build(self.connection, *names, variables=project_variables() | variables)
+
+    def build_incrementally(self, *names: str, **variables: Any) -> None:
+        """Build models in this order, of incremental ones only what was touched."""
+        build_incrementally(self.connection, *names, variables=project_variables() | variables)
 
     def query(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """The rows of a query as dictionaries."""

@@ -202,6 +202,7 @@ def test_cold_users_get_exactly_the_prior_of_the_segment_that_differs() -> None:
     # users 400 and 401 did nothing yet
     connection.execute(
         "insert into int_users_personalizable values ('u400'), ('u401'); "
+        "insert into dim_users values ('u400', false), ('u401', false); "
         "insert into stg_declarations__segments values ('plan', 'plan'), ('colour', 'colour'); "
         "insert into stg_telemetry__batches values ('b', timestamp '2026-03-12 00:00:00'); "
         "insert into int_exposures_resolved "
