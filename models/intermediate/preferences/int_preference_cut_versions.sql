@@ -1,5 +1,5 @@
 {#- Within a day these versions stay, so that nothing is fitted again: what is loaded today does not
-    count for the population before tomorrow. The quality cuts also follow the users drawn for them. -#}
+    count for the population before tomorrow. -#}
 with
 
 cuts as (
@@ -8,7 +8,7 @@ cuts as (
 
 users as (
     select * from {{ ref('int_preference_users') }}
-    where has_population_partials and (is_population or is_sampled)
+    where is_fitted
 ),
 
 declared_segments as (
@@ -18,12 +18,11 @@ declared_segments as (
 user_sums as (
     select
         {{ sum_of_checksums(
-            'case when is_population then '
-            ~ row_checksum("concat_ws('|', user_id, population_version)") ~ ' end'
+            row_checksum("concat_ws('|', user_id, population_version)")
         ) }} as population_checksums,
         {{ sum_of_checksums(
             'case when is_sampled then '
-            ~ row_checksum("concat_ws('|', user_id, judged_version)") ~ ' end'
+            ~ row_checksum("concat_ws('|', user_id, population_version)") ~ ' end'
         ) }} as sample_checksums
     from users
 ),

@@ -48,7 +48,7 @@ counted as (
         end as successes_now,
         users.is_personalizable
         and not partials.is_reset
-        and coalesce(partials.event_date >= cast(resets.reset_at as date), true) as is_own,
+        and coalesce(partials.event_date >= cast(resets.reset_at as date), true) as is_served,
         users.is_population
         and coalesce(partials.loaded_date < cuts.loaded_before, true)
         and coalesce(
@@ -76,6 +76,15 @@ counted as (
         )
 ),
 
+-- the past is judged on what the population is fitted on: within a day the verdict stays
+marked as (
+    select
+        counted.*,
+        case when cut = 'now' then is_served else is_population end as is_own
+    from counted
+    where is_served or is_population
+),
+
 surfaces as (
     select true as is_everywhere
     union all
@@ -84,12 +93,11 @@ surfaces as (
 
 in_contexts as (
     select
-        counted.*,
-        case when surfaces.is_everywhere then 'all' else counted.context end as surface
-    from counted
+        marked.*,
+        case when surfaces.is_everywhere then 'all' else marked.context end as surface
+    from marked
     inner join surfaces
-        on surfaces.is_everywhere or counted.context != 'all'
-    where counted.is_own or counted.is_population
+        on surfaces.is_everywhere or marked.context != 'all'
 )
 
 select

@@ -44,6 +44,6 @@ left join resets
     on
         partials.user_id = resets.user_id
         and partials.dimension = resets.dimension
-where coalesce(partials.event_date >= cast(resets.reset_at as date), true)
+where coalesce(partials.event_date >= cast(resets.population_reset_date as date), true)
 group by cuts.cut, partials.user_id, partials.dimension, partials.context, partials.value
 having sum(partials.trials) > 0e0

@@ -8,8 +8,8 @@ signals as (
 ),
 
 sample as (
-    select * from {{ ref('int_preference_sample') }}
-    where position <= {{ var('preference_prequential_users') }}
+    select * from {{ ref('int_preference_users') }}
+    where sample_position <= {{ var('preference_prequential_users') }}
 ),
 
 resets as (

@@ -18,11 +18,6 @@ population as (
     select * from {{ ref('int_preference_population') }}
 ),
 
-sample as (
-    select * from {{ ref('int_preference_sample') }}
-    where position <= {{ var('preference_quality_users') }}
-),
-
 resets as (
     select * from {{ ref('int_preference_resets') }}
 ),
@@ -82,7 +77,8 @@ known as (
         all_users.user_id,
         personalizable.user_id is not null as is_personalizable,
         population.user_id is not null as is_population,
-        sample.user_id is not null as is_sampled,
+        population.user_id is not null and partial_sums.population_checksums is not null
+            as is_fitted,
         coalesce(partial_sums.checksums, '') as partials_version,
         partial_sums.population_checksums as population_partials_version,
         coalesce(reset_sums.checksums, '') as resets_version,
@@ -92,34 +88,44 @@ known as (
         on all_users.user_id = personalizable.user_id
     left join population
         on all_users.user_id = population.user_id
-    left join sample
-        on all_users.user_id = sample.user_id
     left join partial_sums
         on all_users.user_id = partial_sums.user_id
     left join reset_sums
         on all_users.user_id = reset_sums.user_id
+),
+
+-- the past is judged on enough users rather than all, drawn by hash; today's are drawn tomorrow
+drawn as (
+    select
+        known.*,
+        case
+            when is_fitted
+                then row_number() over (
+                    partition by is_fitted
+                    order by md5(user_id) asc, user_id asc
+                )
+        end as sample_position
+    from known
 )
 
 select
-    known.user_id,
-    known.is_personalizable,
-    known.is_population,
-    known.is_sampled,
+    drawn.user_id,
+    drawn.is_personalizable,
+    drawn.is_population,
+    drawn.is_fitted,
+    drawn.sample_position,
+    coalesce(drawn.sample_position <= {{ var('preference_quality_users') }}, false) as is_sampled,
     concat(
-        coalesce(known.population_partials_version, ''), '|', known.population_resets_version
+        coalesce(drawn.population_partials_version, ''), '|', drawn.population_resets_version
     ) as population_version,
-    concat(
-        coalesce(known.population_partials_version, ''), '|', known.population_resets_version, '|',
-        known.resets_version, '|', known.is_population
-    ) as judged_version,
-    known.population_partials_version is not null as has_population_partials,
     md5(
         concat_ws(
-            '|', cuts_version.version, known.is_personalizable, known.is_population,
-            known.is_sampled, known.partials_version,
-            coalesce(known.population_partials_version, ''), known.resets_version,
-            known.population_resets_version
+            '|', cuts_version.version, drawn.is_personalizable, drawn.is_population,
+            coalesce(drawn.sample_position <= {{ var('preference_quality_users') }}, false),
+            drawn.partials_version,
+            coalesce(drawn.population_partials_version, ''), drawn.resets_version,
+            drawn.population_resets_version
         )
     ) as version
-from known
+from drawn
 cross join cuts_version

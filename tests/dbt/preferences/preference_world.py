@@ -43,7 +43,6 @@ SCORES = (
     "int_preference_partials_daily",
     "int_preference_cuts",
     "int_preference_resets",
-    "int_preference_sample",
     "int_preference_population",
     "int_preference_users",
     "int_preference_declared_segments",

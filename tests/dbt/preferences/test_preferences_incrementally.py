@@ -306,3 +306,44 @@ def test_versions_follow_what_scoring_reads(change: str, touched: str) -> None:
     }
     users = {row["user_id"] for row in before}
     assert changed == {"everybody": users, "nobody": set()}.get(touched, {touched})
+
+
+@pytest.mark.parametrize(
+    "said_today",
+    [
+        (
+            "insert into int_preference_controls by name select 'r' as event_id, '{user}' as user_id, "
+            "'taste' as dimension, 'all' as context, timestamp '2026-03-20 03:00:00' as occurred_at, "
+            "date '2026-03-20' as event_date, date '2026-03-20' as loaded_date, true as is_reset"
+        ),
+        "delete from int_users_personalizable where user_id = '{user}'",
+        (
+            "insert into dim_users values ('newcomer', false); "
+            "insert into int_users_personalizable values ('newcomer'); "
+            "insert into int_preference_partials_daily select * replace ("
+            "'newcomer' as user_id, date '2026-03-20' as event_date, date '2026-03-20' as loaded_date) "
+            "from int_preference_partials_daily where user_id != '{user}' limit 3"
+        ),
+    ],
+    ids=["reset", "withdrawal", "new user"],
+)
+def test_what_is_said_today_changes_nobody_else_before_tomorrow(said_today: str) -> None:
+    history = History(random.Random(2), half_life_days=2.0)
+    history.add_signals(400, loaded_day=FIRST_BUILD - 1)
+    world = PreferenceWorld(as_of=START)
+    history.put(world)
+    world.build(*SCORES, preference_quality_users=SAMPLED)
+    (judged,) = world.query(
+        "select min(user_id) as user_id from int_preference_outcomes where cut = 'half_life'"
+    )
+    user = judged["user_id"]
+    scores = "select * from fct_preference_scores where user_id {} ('{}', 'newcomer') order by all"
+    of_others, of_them = scores.format("not in", user), scores.format("in", user)
+    half_lives = "select * from int_preference_half_lives order by all"
+    others, them, gains = (world.query(each) for each in (of_others, of_them, half_lives))
+    world.connection.execute(said_today.format(user=user))
+    world.build(*SCORES[1:], preference_quality_users=SAMPLED)
+    assert others
+    assert world.query(of_others) == others
+    assert world.query(half_lives) == gains
+    assert world.query(of_them) != them
