@@ -41,6 +41,13 @@ NOON: Final = 1_772_712_000 * 10**9
 Row = tuple[Any, ...]
 
 
+def erasure_record() -> bytes:
+    """A user who asks to be forgotten after some days."""
+    attributes = {"user.id": "user-0000003"}
+    asked = otlp.log("user.erasure.requested", nanos=NOON + 60 * 10**9, attributes=attributes)
+    return otlp.lines(otlp.request(asked))
+
+
 def odd_records() -> bytes:
     """Texts that engines cast differently by themselves, and copies that differ in content."""
     user = {"user.id": "odd-user"}
@@ -224,6 +231,7 @@ def test_every_mart_is_the_same_on_spark(
 ) -> None:
     world = workspace("engines")
     world.simulate(users=60, days=4)
+    world.drop("erasure.jsonl", erasure_record())
     world.drop("odd.jsonl", odd_records())
     for name, content in emitters.files().items():
         world.drop(name, content)

@@ -112,10 +112,10 @@ select
         ('population_trials', 'trials', 'is_population'),
         ('population_successes', 'successes', 'is_population'),
     ] %}
-        {{ exact_sum('case when ' ~ condition ~ ' then ' ~ column ~ ' else 0e0 end') }} as {{ name }},
+        {{ binary_sum('case when ' ~ condition ~ ' then ' ~ column ~ ' else 0e0 end') }} as {{ name }},
     {%- endfor %}
     {%- for name in ['trials', 'successes'] %}
-        {{ exact_sum('case when is_own then ' ~ name ~ '_now end') }} as decayed_{{ name }},
+        {{ binary_sum('case when is_own then ' ~ name ~ '_now end') }} as decayed_{{ name }},
     {%- endfor %}
     min(case when is_own then first_signal_at end) as first_signal_at,
     max(case when is_own then last_signal_at end) as last_signal_at,

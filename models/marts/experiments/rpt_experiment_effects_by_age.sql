@@ -102,16 +102,25 @@ valued as (
 ),
 
 -- residuals of a mean or ratio add up to 0, so that their squares need no centring
-estimated as (
+squared as (
     select
         valued.*,
-        greatest(
-            numerator_square_sum - 2e0 * value * product_sum
-            + value * value * denominator_square_sum, 0e0
-        ) * units / nullif(units - 1e0, 0e0) / (denominator_sum * denominator_sum)
-            as value_variance
+        numerator_square_sum - 2e0 * value * product_sum + value * value * denominator_square_sum
+            as residual_square_sum
     from valued
     where value is not null
+),
+
+estimated as (
+    select
+        squared.*,
+        -- what is left of numbers that cancel is their rounding, and no variance
+        case
+            when residual_square_sum > 1e-13 * numerator_square_sum then residual_square_sum
+            else 0e0
+        end * units / nullif(units - 1e0, 0e0) / (denominator_sum * denominator_sum)
+            as value_variance
+    from squared
 ),
 
 comparisons as (
