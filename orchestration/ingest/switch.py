@@ -73,9 +73,9 @@ def switch(
     """
     plan = {"moves": dict(moves), "deleted": list(deleted)}
     with _no_build(warehouse):
-        sync_folder(home.lake / WORK)
+        sync_to_disk(home.lake / WORK)
         write_atomically(home.lake / PLAN, json.dumps(plan).encode(), LAKE_FILE)
-        sync_folder(home.lake)
+        sync_to_disk(home.lake)
         finish_switch(home)
         (home.lake / WORK).mkdir()
 
@@ -103,11 +103,11 @@ def finish_switch(home: Home) -> None:
         deleted = [home.lake / name for name in content["deleted"]]
         folders = {path.parent for path in (*moves.values(), *deleted)}
         for folder in folders:
-            sync_folder(folder)
+            sync_to_disk(folder)
         for path in deleted:
             path.unlink(missing_ok=True)
         for folder in folders:
-            sync_folder(folder)
+            sync_to_disk(folder)
         plan.unlink()
     shutil.rmtree(home.lake / WORK, ignore_errors=True)
 
@@ -124,13 +124,12 @@ def new_file(like: Path, path: Path) -> Iterator[pq.ParquetWriter]:
         store_schema=False,
     ) as writer:
         yield writer
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    sync_to_disk(path)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make durable which names a folder holds."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_to_disk(path: Path) -> None:
+    """Make durable what a file holds, or which names a folder does."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

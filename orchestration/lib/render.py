@@ -218,13 +218,14 @@ def exported(report: ExportReport) -> str:
 
 def erased(report: EraseReport) -> RenderableType:
     """Write what an erasure took out, and where."""
-    if not report.is_rewritten:
+    if not (report.is_rewritten or report.raw_files or report.raw_lines):
         return "nobody is left to forget: no record of theirs is in the lake"
-    return (
+    found = (
         f"{report.rows:,} rows taken out of {report.lake_files:,} files of the lake, "
-        f"{report.raw_files:,} raw files and {report.raw_lines:,} refused lines deleted; the "
-        "warehouse's file and the published one were written anew"
+        f"{report.raw_files:,} raw files and {report.raw_lines:,} refused lines deleted"
     )
+    anew = "; the warehouse's file and the published one were written anew"
+    return found + (anew if report.is_rewritten else "")
 
 
 def keys(ring: Sequence[KeyInfo]) -> RenderableType:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from orchestration.ingest.switch import sync_to_disk
 from orchestration.lib.errors import WarehouseBusyError
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ def rewrite(warehouse: Path) -> None:
             connection.execute(f"attach {_text(copy)} as rewritten")
             connection.execute(f"copy from database {source} to rewritten")
             connection.execute("detach rewritten")
-            _sync(copy)
+            sync_to_disk(copy)
             os.replace(copy, warehouse)
-            _sync(warehouse.parent)
+            sync_to_disk(warehouse.parent)
     except duckdb.Error as error:
         raise WarehouseBusyError(
             f"the warehouse could not be rewritten: {error}",
@@ -48,14 +49,6 @@ def rewrite(warehouse: Path) -> None:
         ) from error
     finally:
         copy.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _text(path: Path) -> str:

@@ -65,5 +65,4 @@ select
 from records
 inner join erasable
     on records.record_key = erasable.record_key
--- who asked to be forgotten, and which ids were theirs: without it what comes late would come back
-where records.event_name not in ('user.erasure.requested', 'user.identified')
+where records.event_name not in {{ suppression_events() }}

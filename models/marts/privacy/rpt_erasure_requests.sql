@@ -1,4 +1,3 @@
-{%- set kept = "('user.erasure.requested', 'user.identified')" -%}
 with
 
 erasures as (
@@ -15,7 +14,7 @@ as_of as (
 
 records as (
     select * from {{ ref('int_records_deduplicated') }}
-    where pseudonym is not null and event_name not in {{ kept }}
+    where pseudonym is not null and event_name not in {{ suppression_events() }}
 ),
 
 records_left as (
