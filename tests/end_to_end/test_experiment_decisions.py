@@ -117,9 +117,7 @@ def test_plans_from_history_have_the_power_that_they_promise(
             on turns.unit_id = entered.unit_id and turns.metric_name = 'turns_per_user'
                 and turns.occurred_at >= entered_at and turns.occurred_at < '2026-03-23'
         where entered.unit_id not in (
-            select coalesce(user_id, pseudonym)
-            from intermediate.int_units_excluded left join intermediate.int_identities_linked
-                using (pseudonym)
+            select unit_id from intermediate.int_units_excluded
         )
         group by entered.unit_id
         """

@@ -1,19 +1,17 @@
-{{ overwrite_by('int_load_date_versions', 'event_date', ['excluded_units']) }}
 with
 
-records as (
-    select * from {{ ref('stg_telemetry__records') }}
-    where {{ is_touched('event_date') }} and coalesce(user_id, session_id) is not null
+matches as (
+    select * from {{ ref('int_exclusions_matched') }}
 ),
 
-rules as (
-    select * from {{ ref('stg_declarations__excluded_units') }}
+identities as (
+    select * from {{ ref('int_identities_linked') }}
 )
 
-select distinct
-    records.event_date,
-    coalesce(records.user_id, records.session_id) as pseudonym,
-    rules.rule_name
-from records
-inner join rules
-    on {{ matches("coalesce(records.attributes[rules.attribute], '')", 'rules.pattern') }}
+select
+    coalesce(identities.user_id, matches.pseudonym) as unit_id,
+    min(matches.rule_name) as rule_name
+from matches
+left join identities
+    on matches.pseudonym = identities.pseudonym
+group by coalesce(identities.user_id, matches.pseudonym)

@@ -19,6 +19,10 @@ exposures as (
     select * from {{ ref('int_exposures_merged') }}
 ),
 
+excluded as (
+    select * from {{ ref('int_units_excluded') }}
+),
+
 metric_events as (
     select * from {{ ref('int_experiment_unit_events') }}
 ),
@@ -35,8 +39,11 @@ exposed as (
     from exposures
     inner join experiments
         on exposures.flag_key = experiments.experiment_name
+    left join excluded
+        on exposures.unit_id = excluded.unit_id
     where
-        exposures.exposed_at >= experiments.started_at
+        excluded.unit_id is null
+        and exposures.exposed_at >= experiments.started_at
         and (experiments.ended_at is null or exposures.exposed_at < experiments.ended_at)
 ),
 

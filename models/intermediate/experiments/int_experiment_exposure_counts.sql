@@ -14,19 +14,8 @@ variants as (
     select * from {{ ref('stg_declarations__experiment_variants') }}
 ),
 
-identities as (
-    select * from {{ ref('int_identities_linked') }}
-),
-
 excluded as (
     select * from {{ ref('int_units_excluded') }}
-),
-
-excluded_units as (
-    select distinct coalesce(identities.user_id, excluded.pseudonym) as unit_id
-    from excluded
-    left join identities
-        on excluded.pseudonym = identities.pseudonym
 ),
 
 placed as (
@@ -41,9 +30,9 @@ placed as (
     from exposures
     inner join experiments
         on exposures.flag_key = experiments.experiment_name
-    left join excluded_units
-        on exposures.unit_id = excluded_units.unit_id
-    where excluded_units.unit_id is null
+    left join excluded
+        on exposures.unit_id = excluded.unit_id
+    where excluded.unit_id is null
 ),
 
 counted as (

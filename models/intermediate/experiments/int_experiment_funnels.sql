@@ -10,9 +10,15 @@ steps as (
     select * from {{ ref('int_metric_steps') }}
 ),
 
+excluded as (
+    select * from {{ ref('int_units_excluded') }}
+),
+
 events as (
     select * from {{ ref('fct_events') }}
-    where event_name in (select steps.event_name from steps)
+    where
+        event_name in (select steps.event_name from steps)
+        and (unit_id is null or unit_id not in (select excluded.unit_id from excluded))
 ),
 
 step_events as (

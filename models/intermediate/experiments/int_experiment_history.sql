@@ -23,10 +23,6 @@ metric_events as (
     select * from {{ ref('int_experiment_unit_events') }}
 ),
 
-identities as (
-    select * from {{ ref('int_identities_linked') }}
-),
-
 excluded as (
     select * from {{ ref('int_units_excluded') }}
 ),
@@ -84,19 +80,12 @@ entry_periods as (
     from periods
 ),
 
-excluded_units as (
-    select distinct coalesce(identities.user_id, excluded.pseudonym) as unit_id
-    from excluded
-    left join identities
-        on excluded.pseudonym = identities.pseudonym
-),
-
 counted_events as (
     select events.*
     from events
-    left join excluded_units
-        on events.unit_id = excluded_units.unit_id
-    where excluded_units.unit_id is null
+    left join excluded
+        on events.unit_id = excluded.unit_id
+    where excluded.unit_id is null
 ),
 
 entry_events as (

@@ -16,19 +16,8 @@ events as (
     select * from {{ ref('fct_events') }}
 ),
 
-identities as (
-    select * from {{ ref('int_identities_linked') }}
-),
-
 excluded as (
     select * from {{ ref('int_units_excluded') }}
-),
-
-excluded_units as (
-    select distinct coalesce(identities.user_id, excluded.pseudonym) as unit_id
-    from excluded
-    left join identities
-        on excluded.pseudonym = identities.pseudonym
 ),
 
 -- where the experiment names one, only units with such an event count, and from then on
@@ -44,6 +33,9 @@ trigger_events as (
     from events
     inner join experiments
         on events.event_name = experiments.trigger_event
+    left join excluded
+        on events.unit_id = excluded.unit_id
+    where excluded.unit_id is null
 ),
 
 exposed as (
@@ -54,10 +46,10 @@ exposed as (
             when 'organization' then exposures.organization_id
             else exposures.unit_id
         end as unit_id,
-        exposures.unit_id as exposed_unit_id,
         exposures.variant,
         exposures.exposed_at,
-        exposures.event_id
+        exposures.event_id,
+        excluded.unit_id is not null as is_excluded
     from exposures
     inner join experiments
         on exposures.flag_key = experiments.experiment_name
@@ -65,12 +57,15 @@ exposed as (
         on
             exposures.flag_key = variants.experiment_name
             and exposures.variant = variants.variant
+    left join excluded
+        on exposures.unit_id = excluded.unit_id
     where
         (experiments.started_at is null or exposures.exposed_at >= experiments.started_at)
         and (experiments.ended_at is null or exposures.exposed_at < experiments.ended_at)
 ),
 
-first_exposures as (
+-- of an organization, what excluded users saw and what the others saw are kept apart
+exposed_units as (
     select
         exposed.experiment_name,
         exposed.unit_id,
@@ -83,12 +78,27 @@ first_exposures as (
         ) as first_event_id,
         count(*) as exposure_count,
         count(distinct exposed.variant) as variant_count,
-        max(case when excluded_units.unit_id is not null then 1 else 0 end) = 1 as is_excluded
+        exposed.is_excluded,
+        row_number() over (
+            partition by exposed.experiment_name, exposed.unit_id order by exposed.is_excluded
+        ) as preference
     from exposed
-    left join excluded_units
-        on exposed.exposed_unit_id = excluded_units.unit_id
     where exposed.unit_id is not null
-    group by exposed.experiment_name, exposed.unit_id
+    group by exposed.experiment_name, exposed.unit_id, exposed.is_excluded
+),
+
+first_exposures as (
+    select
+        experiment_name,
+        unit_id,
+        variant,
+        first_exposed_at,
+        first_event_id,
+        exposure_count,
+        variant_count,
+        is_excluded
+    from exposed_units
+    where preference = 1
 ),
 
 triggered as (

@@ -14,19 +14,8 @@ context_bins as (
     select * from {{ ref('stg_declarations__context_bins') }}
 ),
 
-identities as (
-    select * from {{ ref('int_identities_linked') }}
-),
-
 excluded as (
     select * from {{ ref('int_units_excluded') }}
-),
-
-excluded_units as (
-    select distinct coalesce(identities.user_id, excluded.pseudonym) as unit_id
-    from excluded
-    left join identities
-        on excluded.pseudonym = identities.pseudonym
 ),
 
 matched as (
@@ -39,9 +28,9 @@ matched as (
     from exposures
     inner join decision_points
         on exposures.flag_key = decision_points.decision_point
-    left join excluded_units
-        on exposures.unit_id = excluded_units.unit_id
-    where excluded_units.unit_id is null
+    left join excluded
+        on exposures.unit_id = excluded.unit_id
+    where excluded.unit_id is null
 ),
 
 binned as (

@@ -30,16 +30,6 @@ links as (
         count(*) as linked_id_count
     from identities
     group by user_id
-),
-
-exclusions as (
-    select
-        coalesce(identities.user_id, excluded.pseudonym) as user_id,
-        min(excluded.rule_name) as exclusion_rule
-    from excluded
-    left join identities
-        on excluded.pseudonym = identities.pseudonym
-    group by coalesce(identities.user_id, excluded.pseudonym)
 )
 
 select
@@ -49,10 +39,10 @@ select
     users.active_day_count,
     users.event_count,
     coalesce(links.linked_id_count, 0) as linked_id_count,
-    exclusions.exclusion_rule is not null as is_excluded,
-    exclusions.exclusion_rule
+    excluded.unit_id is not null as is_excluded,
+    excluded.rule_name as exclusion_rule
 from users
 left join links
     on users.user_id = links.user_id
-left join exclusions
-    on users.user_id = exclusions.user_id
+left join excluded
+    on users.user_id = excluded.unit_id

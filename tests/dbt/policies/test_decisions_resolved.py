@@ -16,9 +16,9 @@ def decisions(
     exposures: list[dict[str, Any]],
     *,
     context: str | None = "task.kind;confidence",
-    excluded: tuple[tuple[str, str | None], ...] = (),
+    excluded: tuple[str, ...] = (),
 ) -> list[dict[str, Any]]:
-    """Resolve exposures; excluded names a pseudonym and, if it was linked, its user."""
+    """Resolve exposures."""
     with duckdb.connect() as connection:
         connection.execute(
             "create table int_exposures_resolved (event_id varchar, flag_key varchar, "
@@ -52,16 +52,10 @@ def decisions(
             "('confidence', 'low', null::double, 0.5), ('confidence', 'high', 0.5, null)) "
             "as bins (attribute, bin, lower, upper)"
         )
-        connection.execute("create table int_units_excluded (pseudonym varchar)")
         connection.execute(
-            "create table int_identities_linked (pseudonym varchar, user_id varchar)"
+            "create table int_units_excluded as select unnest($1::varchar[]) as unit_id",
+            [list(excluded)],
         )
-        for pseudonym, user in excluded:
-            connection.execute("insert into int_units_excluded values (?)", [pseudonym])
-            if user is not None:
-                connection.execute(
-                    "insert into int_identities_linked values (?, ?)", [pseudonym, user]
-                )
         build(connection, "int_decisions_resolved")
         return rows(connection, "select * from int_decisions_resolved order by event_id")
 
@@ -90,11 +84,8 @@ def test_a_decision_point_without_attributes_has_one_context() -> None:
     assert row["context"] == "all"
 
 
-def test_decisions_of_excluded_units_are_left_out_also_by_their_linked_user() -> None:
-    found = decisions(
-        [{"unit_id": "bot"}, {"unit_id": "insider"}, {"unit_id": "ada"}],
-        excluded=(("bot", None), ("pseudonym-of-insider", "insider")),
-    )
+def test_decisions_of_excluded_units_are_left_out() -> None:
+    found = decisions([{"unit_id": "bot"}, {"unit_id": "ada"}], excluded=("bot",))
     assert [row["unit_id"] for row in found] == ["ada"]
 
 
