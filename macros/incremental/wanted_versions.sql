@@ -1,13 +1,13 @@
 {% macro wanted_versions() -%}
     {#- The version that each key should have: that of its data, of the declarations that the model
-        reads, and of the model's own code. -#}
+        reads, and of the code that makes it. -#}
     {%- set overwrite = model.config.meta.overwrite -%}
-    {%- set code = model.raw_code ~ (metric_definitions_text() if overwrite.reads_metrics else '') -%}
+    {%- set metrics = local_md5(metric_definitions_text()) if overwrite.reads_metrics else '' -%}
     select
         versions.{{ overwrite.key }} as version_key,
         md5(
             concat(
-                versions.version, '{{ local_md5(code) }}'
+                versions.version, '{{ code_version() }}', '{{ metrics }}'
                 {%- for declaration in overwrite.declarations -%}
                     , (
                         select declaration_versions.version

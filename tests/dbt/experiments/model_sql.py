@@ -201,10 +201,12 @@ def build_incrementally(
             "this": _This(name),
             "model": SimpleNamespace(
                 raw_code=text,
+                depends_on=SimpleNamespace(nodes=[]),
                 config=SimpleNamespace(
                     meta=SimpleNamespace(overwrite=SimpleNamespace(**overwrite))
                 ),
             ),
+            "graph": SimpleNamespace(nodes={}, sources={}),
             "api": SimpleNamespace(Relation=_Relation),
             "local_md5": lambda code: hashlib.md5(code.encode()).hexdigest(),  # noqa: S324 - a version
         }
