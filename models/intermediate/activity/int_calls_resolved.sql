@@ -63,9 +63,9 @@ told_once as (
             and calls.is_tool_call = traced.is_tool_call
     left join spanned_sessions
         on
-            calls.trace_id is null
-            and calls.event_date = spanned_sessions.event_date
-            and calls.session_id = spanned_sessions.session_id
+            calls.event_date = spanned_sessions.event_date
+            and case when calls.trace_id is null then calls.session_id end
+            = spanned_sessions.session_id
             and coalesce(calls.service_name, '') = spanned_sessions.service_key
             and calls.is_tool_call = spanned_sessions.is_tool_call
     where

@@ -93,10 +93,8 @@ resolved as (
                 not_erased.user_id = {{ purpose }}_consents.user_id
                 and {{ purpose }}_consents.purpose = '{{ purpose }}'
                 and not_erased.occurred_at >= {{ purpose }}_consents.valid_from
-                and (
-                    {{ purpose }}_consents.valid_to is null
-                    or not_erased.occurred_at < {{ purpose }}_consents.valid_to
-                )
+                and not_erased.occurred_at
+                < coalesce({{ purpose }}_consents.valid_to, {{ end_of_time() }})
     {%- endfor %}
 )
 

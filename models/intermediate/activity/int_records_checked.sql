@@ -47,6 +47,19 @@ emitted as (
     ) }}
 ),
 
+-- an alias holds on the events that it names, or on all
+aliases_by_event as (
+    select
+        names.event_name,
+        aliases.alias,
+        aliases.canonical_name
+    from (select distinct records.event_name from records) as names
+    inner join aliases
+        on
+            aliases.on_events is null
+            or concat(';', aliases.on_events, ';') like concat('%;', names.event_name, ';%')
+),
+
 -- an attribute counts under its canonical name, whatever its emitter calls it
 attributes as (
     select
@@ -56,15 +69,12 @@ attributes as (
         emitted.event_name,
         emitted.value,
         emitted.attribute_types[emitted.attribute] as value_type,
-        coalesce(aliases.canonical_name, emitted.attribute) as attribute
+        coalesce(aliases_by_event.canonical_name, emitted.attribute) as attribute
     from emitted
-    left join aliases
+    left join aliases_by_event
         on
-            emitted.attribute = aliases.alias
-            and (
-                aliases.on_events is null
-                or concat(';', aliases.on_events, ';') like concat('%;', emitted.event_name, ';%')
-            )
+            emitted.event_name = aliases_by_event.event_name
+            and emitted.attribute = aliases_by_event.alias
 ),
 
 typed as (
@@ -163,10 +173,15 @@ record_findings as (
 
 present as (
     select distinct
-        record_key,
-        attribute
+        attributes.record_key,
+        attributes.attribute
     from attributes
-    where nullif(value, '') is not null
+    inner join plan
+        on
+            attributes.event_name = plan.event_name
+            and attributes.attribute = plan.attribute
+            and plan.is_required
+    where nullif(attributes.value, '') is not null
 ),
 
 required as (

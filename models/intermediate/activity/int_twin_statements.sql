@@ -57,23 +57,36 @@ emitted as (
     {{ exploded_attributes('candidates', ['record_key', 'event_name']) }}
 ),
 
+-- an alias holds on the events that it names, or on all
+aliases_by_event as (
+    select
+        names.event_name,
+        aliases.alias,
+        aliases.canonical_name
+    from (select distinct candidates.event_name from candidates) as names
+    inner join aliases
+        on
+            aliases.kind = 'attribute'
+            and (
+                aliases.on_events is null
+                or concat(';', aliases.on_events, ';') like concat('%;', names.event_name, ';%')
+            )
+),
+
 -- the same attribute may have another name on the twin, or stand there under both
 said as (
     select distinct
         emitted.record_key,
         coalesce(
-            aliases.canonical_name, replace(emitted.attribute, 'copilot_chat.', 'github.copilot.')
+            aliases_by_event.canonical_name,
+            replace(emitted.attribute, 'copilot_chat.', 'github.copilot.')
         ) as attribute,
         emitted.value
     from emitted
-    left join aliases
+    left join aliases_by_event
         on
-            aliases.kind = 'attribute'
-            and emitted.attribute = aliases.alias
-            and (
-                aliases.on_events is null
-                or concat(';', aliases.on_events, ';') like concat('%;', emitted.event_name, ';%')
-            )
+            emitted.event_name = aliases_by_event.event_name
+            and emitted.attribute = aliases_by_event.alias
     where
         emitted.attribute not in (
             'event.name', 'event.sequence', 'event.timestamp', 'log.record.uid'

@@ -122,6 +122,7 @@ linear_posteriors as (
         posterior_mean,
         1e0 / variance_factor as strength
     from {{ ref('int_policy_linear_posteriors') }}
+    where context != 'all'
 ),
 
 cell_posteriors as (
@@ -164,7 +165,6 @@ bounded as (
         on
             cell_posteriors.decision_point = linear_posteriors.decision_point
             and cell_posteriors.context = linear_posteriors.context
-            and cell_posteriors.context != 'all'
             and cell_posteriors.action = linear_posteriors.action
 )
 

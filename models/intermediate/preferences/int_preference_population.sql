@@ -18,7 +18,8 @@ purposes as (
 ),
 
 cuts as (
-    select * from {{ ref('int_preference_cuts') }}
+    select coalesce(cast(loaded_before as timestamp), {{ end_of_time() }}) as stands_at
+    from {{ ref('int_preference_cuts') }}
     where cut = 'now'
 )
 
@@ -30,11 +31,6 @@ left join purposes
 left join consents
     on
         users.user_id = consents.user_id
-        and (
-            (cuts.loaded_before is null and consents.valid_to is null)
-            or (
-                consents.valid_from < cast(cuts.loaded_before as timestamp)
-                and coalesce(consents.valid_to >= cast(cuts.loaded_before as timestamp), true)
-            )
-        )
+        and consents.valid_from < cuts.stands_at
+        and coalesce(consents.valid_to, {{ end_of_time() }}) >= cuts.stands_at
 where coalesce(consents.is_granted, purposes.granted_by_default, false)

@@ -63,10 +63,8 @@ consent_parts as (
         on
             user_days.user_id = consents.user_id
             and cast(consents.valid_from as date) <= user_days.event_date
-            and (
-                consents.valid_to is null
-                or consents.valid_to > cast(user_days.event_date as timestamp)
-            )
+            and coalesce(consents.valid_to, {{ end_of_time() }})
+            > cast(user_days.event_date as timestamp)
 ),
 
 parts as (

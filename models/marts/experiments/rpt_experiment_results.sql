@@ -42,7 +42,10 @@ judged as (
 ),
 
 looks as (
-    select * from {{ ref('rpt_experiment_looks') }}
+    select
+        *,
+        'all' as segment_name
+    from {{ ref('rpt_experiment_looks') }}
     where is_latest
 ),
 
@@ -227,7 +230,7 @@ left join looks
         and judged.metric_name = looks.metric_name
         and judged.treatment_variant = looks.treatment_variant
         and judged.adjustment = looks.adjustment
-        and judged.segment_name = 'all'
+        and judged.segment_name = looks.segment_name
 left join immature
     on
         counted.experiment_name = immature.experiment_name
