@@ -18,12 +18,27 @@ batches as (
 
 dimensions as (
     select * from {{ ref('stg_declarations__preference_dimensions') }}
+),
+
+-- a reset without a dimension resets every one
+named_dimensions as (
+    select
+        dimension as said,
+        dimension,
+        is_user_controllable
+    from dimensions
+    union all
+    select
+        '' as said,
+        dimension,
+        is_user_controllable
+    from dimensions
 )
 
 select
     events.event_id,
     events.user_id,
-    dimensions.dimension,
+    named_dimensions.dimension,
     coalesce(controls.context, 'all') as context,
     controls.value,
     events.occurred_at,
@@ -35,11 +50,12 @@ inner join controls
     on events.record_key = controls.record_key
 inner join batches
     on events.batch_id = batches.batch_id
--- a reset without a dimension resets every one
-inner join dimensions
-    on
-        controls.dimension = dimensions.dimension
-        or (controls.dimension is null and events.event_name = 'user.preference.cleared')
+inner join named_dimensions
+    on coalesce(controls.dimension, '') = named_dimensions.said
 where
     events.event_name = 'user.preference.cleared'
-    or (events.has_personalization_consent and dimensions.is_user_controllable)
+    or (
+        controls.dimension is not null
+        and events.has_personalization_consent
+        and named_dimensions.is_user_controllable
+    )

@@ -154,7 +154,8 @@ looks as (
         on
             snapshots.bounds = {{ use }}_bounds.bounds
             and ordered.look = {{ use }}_bounds.look
-            and abs({{ use }}_bounds.alpha / ({{ level }}) - 1e0) < 1e-6
+            and {{ use }}_bounds.alpha > {{ level }} * (1e0 - 1e-6)
+            and {{ use }}_bounds.alpha < {{ level }} * (1e0 + 1e-6)
     {%- endfor %}
     where ordered.look > ordered.looks_before
 ),
