@@ -148,6 +148,12 @@ class RedisStore:
                     found[key] = Read(None, (), is_erased=True)
         return found
 
+    def hold(self) -> None:
+        """A server has no snapshots, and each reading is whole by itself."""
+
+    def release(self) -> None:
+        """See `hold`."""
+
     def views(self) -> list[str]:
         with self._explained("read"):
             return sorted(_text(view) for view in self._members(self._name("views")))

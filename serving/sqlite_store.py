@@ -256,6 +256,18 @@ class SqliteStore:
             raise self._explained("read", error) from error
         return found
 
+    def hold(self) -> None:
+        try:
+            self._connection.execute("begin")
+        except apsw.Error as error:
+            raise self._explained("read", error) from error
+
+    def release(self) -> None:
+        try:
+            self._connection.execute("commit")
+        except apsw.Error as error:
+            raise self._explained("read", error) from error
+
     def views(self) -> list[str]:
         try:
             return [row[0] for row in self._connection.execute("select view from views order by 1")]

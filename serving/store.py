@@ -188,6 +188,14 @@ class Store(Protocol):
         """Return those of the keys that have a value or a control, or were erased."""
         ...
 
+    def hold(self) -> None:
+        """Read one state until `release`, where the store can: what costs most is then paid once."""
+        ...
+
+    def release(self) -> None:
+        """Read what is there now again."""
+        ...
+
     def views(self) -> list[str]:
         """Return the names of all views ever synced, in order."""
         ...

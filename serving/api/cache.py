@@ -51,6 +51,7 @@ class Cache:
         self._now = now
         self._on_trouble = on_trouble
         self._reader: Store | None = None
+        self._has_snapshot = False
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="cache-look")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="cache-write")
         # a file needs no round trip: alone is as good as together
@@ -94,7 +95,7 @@ class Cache:
         if not self.is_available:
             return None
         try:
-            return self._opened().read(PROFILE_VIEW, key)
+            return self._in_turn().read(PROFILE_VIEW, key)
         except ServingError as error:
             self._fail(error)
             return None
@@ -167,7 +168,25 @@ class Cache:
             self._reader = open_store(self._url, read_only=True)
         return self._reader
 
+    def _in_turn(self) -> Store:
+        """The reader, in a snapshot that all who ask in this turn of the loop share.
+
+        Their requests had all come before it: each sees whatever was answered before it was sent.
+        """
+        store = self._opened()
+        if not self._has_snapshot:
+            store.hold()
+            self._has_snapshot = True
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        return store
+
+    def _end_turn(self) -> None:
+        if self._reader is not None and self._has_snapshot:
+            self._has_snapshot = False
+            self._reader.release()
+
     def _drop_reader(self) -> None:
+        self._has_snapshot = False
         if self._reader is not None:
             with suppress(StoreError):
                 self._reader.close()
