@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-import hmac
+import hashlib
 import json
 import os
 import re
@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from orchestration.ingest.errors import KeyFileError
 from orchestration.ingest.home import PRIVATE_FILE, Home, one_ingest_at_a_time, write_atomically
 
 KEY_BYTES = 32
+BLOCK_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,32 @@ class KeyInfo:
     key_id: str
     created_at: str | None
     is_active: bool
+
+
+class KeyedHash:
+    """HMAC-SHA256 of many messages under one key (Krawczyk, Bellare and Canetti 1997).
+
+    The key's part is hashed once. `hmac.digest` does it anew, and looks the algorithm up, for each
+    message: more than twice the time for one of some hundred bytes.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        block = key if len(key) <= BLOCK_BYTES else hashlib.sha256(key).digest()
+        padded = block.ljust(BLOCK_BYTES, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
+
+    def __reduce__(self) -> tuple[type[KeyedHash], tuple[bytes]]:
+        """A process that makes rows gets the key; hashes cannot travel."""
+        return KeyedHash, (self._key,)
+
+    def hex(self, message: bytes) -> str:
+        """64 hex digits."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -60,17 +88,17 @@ class Keys:
             raw: the identifier.
             key_id: the key; the active one if absent.
         """
-        return hmac.digest(self.ring[key_id or self.active], raw.encode(), "sha256").hex()
+        return self._hashes[key_id or self.active].hex(raw.encode())
 
     def pseudonyms(self, raw: str) -> list[str]:
         """The pseudonyms of a raw identifier, the active key's first, then from new to old."""
-        older = [key_id for key_id in reversed(self.ring) if key_id != self.active]
-        return [self.pseudonymize(raw, key_id) for key_id in (self.active, *older)]
+        message = raw.encode()
+        return [keyed.hex(message) for keyed in self._newest_first]
 
     def event_ids(self, canonical: list[bytes]) -> list[str]:
         """The ids of records whose emitters gave none, from their canonical bytes."""
-        key, digest = self.event_id_key, hmac.digest
-        return [digest(key, record, "sha256").hex() for record in canonical]
+        event_id = KeyedHash(self.event_id_key).hex
+        return [event_id(record) for record in canonical]
 
     def infos(self) -> list[KeyInfo]:
         """The keys of the ring, oldest first, without their bytes."""
@@ -78,6 +106,15 @@ class Keys:
             KeyInfo(key_id, self.created_at.get(key_id), key_id == self.active)
             for key_id in self.ring
         ]
+
+    @cached_property
+    def _hashes(self) -> dict[str, KeyedHash]:
+        return {key_id: KeyedHash(key) for key_id, key in self.ring.items()}
+
+    @cached_property
+    def _newest_first(self) -> list[KeyedHash]:
+        older = [key_id for key_id in reversed(self.ring) if key_id != self.active]
+        return [self._hashes[key_id] for key_id in (self.active, *older)]
 
 
 def load_keys(path: Path, *, create: bool = True) -> Keys:

@@ -39,7 +39,7 @@ def _return(value: Any) -> NoReturn:
     raise _ReturnedError(value)
 
 
-class _Relation:
+class Relation:
     """dbt's relation: what it is called."""
 
     @staticmethod
@@ -207,18 +207,33 @@ def build_incrementally(
                 ),
             ),
             "graph": SimpleNamespace(nodes={}, sources={}),
-            "api": SimpleNamespace(Relation=_Relation),
+            "api": SimpleNamespace(Relation=Relation),
             "local_md5": lambda code: hashlib.md5(code.encode()).hexdigest(),  # noqa: S324 - a version
         }
-        target = f"insert into {name} by name" if exists else f"create table {name} as"
-        for statement in (
-            *given["pre_hook"],
-            f"{target} {text}",
-            *given["post_hook"],
-        ):
+        building = [f"create table {name} as {text}"]
+        if exists:
+            context["arguments"] = strategy_arguments(connection, name)
+            building = [
+                f"create temp table {name}__new as {text}",
+                "{{ get_incremental_overwrite_touched_sql(arguments) }}",
+                f"drop table {name}__new",
+            ]
+        for statement in (*given["pre_hook"], *building, *given["post_hook"]):
             sql = render(statement, variables, context).strip()
             if sql:
                 connection.execute(sql)
+
+
+def strategy_arguments(connection: duckdb.DuckDBPyConnection, table: str) -> SimpleNamespace:
+    """What dbt gives an incremental strategy: the new rows lie in TABLE__new."""
+    columns = connection.execute(f"describe {table}").fetchall()
+    return SimpleNamespace(
+        target_relation=_This(table),
+        temp_relation=f"{table}__new",
+        dest_columns=[
+            SimpleNamespace(quoted=f'"{name}"', dtype=kind) for name, kind, *_ in columns
+        ],
+    )
 
 
 def rows(connection: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> list[Row]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
 import json
+import pickle
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestration.ingest import (
     IngestLockedError,
@@ -20,7 +24,7 @@ from orchestration.ingest import (
     stable_pseudonym,
 )
 from orchestration.ingest.home import Home, one_ingest_at_a_time
-from orchestration.ingest.keys import load_keys
+from orchestration.ingest.keys import KeyedHash, load_keys
 from tests.orchestration.ingest.otlp import Query, lines, log, request
 
 if TYPE_CHECKING:
@@ -177,3 +181,13 @@ def test_what_a_kill_left_beside_the_key_is_deleted(tmp_path: Path) -> None:
     keys = load_keys(path)
     assert load_keys(path) == keys
     assert sorted(each.name for each in tmp_path.iterdir()) == ["key.json", "other.json.0f.tmp"]
+
+
+@given(key=st.binary(min_size=1, max_size=100), message=st.binary(max_size=300))
+def test_a_keyed_hash_is_the_standard_librarys(key: bytes, message: bytes) -> None:
+    expected = hmac.digest(key, message, "sha256").hex()
+    keyed = KeyedHash(key)
+    assert keyed.hex(message) == expected
+    # a second message, and another process, start anew
+    assert keyed.hex(message) == expected
+    assert pickle.loads(pickle.dumps(keyed)).hex(message) == expected  # noqa: S301 - our own
