@@ -27,7 +27,7 @@ sums as (
             and windows.unit_id = events.unit_id
             and windows.metric_name = events.metric_name
             and events.occurred_at >= windows.covariate_start
-            and events.occurred_at < windows.analysed_from
+            and events.occurred_at < windows.first_exposed_at
     group by windows.experiment_name, windows.metric_name, windows.kind, windows.unit_id
 )
 

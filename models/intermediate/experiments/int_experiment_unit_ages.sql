@@ -1,5 +1,5 @@
 {#- What analysed units did in each 24-hour period since their exposure, of the periods that have
-    passed. -#}
+    passed and lie within the window as a whole. -#}
 with
 
 windows as (
@@ -26,8 +26,13 @@ aged as (
             floor({{ seconds_between('windows.window_start', 'events.occurred_at') }} / 86400e0)
             as bigint
         ) as days_since_exposure,
+        -- a period that the window's end cuts short is less than a day's doing
         cast(
-            floor({{ seconds_between('windows.window_start', 'as_of.as_of') }} / 86400e0) as bigint
+            floor(
+                {{ seconds_between(
+                    'windows.window_start', 'least(as_of.as_of, windows.window_end)'
+                ) }} / 86400e0
+            ) as bigint
         ) as whole_days,
         events.numerator,
         events.denominator

@@ -1,5 +1,6 @@
 {#- When what an analysed unit does counts for a metric, and when what it did before counts as its
-    covariate. -#}
+    covariate. A covariate ends with the first exposure, also where a later trigger starts the
+    analysis: what the treatment may have changed adjusts nothing (Deng et al. 2013). -#}
 with
 
 units as (
@@ -34,6 +35,7 @@ windows as (
         metrics.cap_quantile,
         metrics.quantile,
         units.analysed_from,
+        units.first_exposed_at,
         {{ add_time('units.analysed_from', 'metrics.delay_days * 24', 'hour') }} as window_start,
         case
             when metrics.window_days is not null
@@ -45,7 +47,7 @@ windows as (
         case
             when metrics.kind not in ('quantile', 'funnel') and metrics.covariate_days is not null
                 then {{ add_time(
-                    'units.analysed_from', '-metrics.covariate_days * 24', 'hour'
+                    'units.first_exposed_at', '-metrics.covariate_days * 24', 'hour'
                 ) }}
         end as covariate_start,
         metrics.window_days is not null as has_window,
@@ -70,6 +72,7 @@ select
     cap_quantile,
     quantile,
     analysed_from,
+    first_exposed_at,
     window_start,
     window_end,
     covariate_start,
