@@ -64,6 +64,7 @@ REASONS = {
     "no_covariate": "The metric has no value before exposure to adjust by.",
     "partial_history": "The telemetry does not reach back far enough.",
     "no_minimum_effect": "No effect that matters is declared.",
+    "no_bounds": "sequential_bounds.csv has no bounds at the level of this test.",
     "no_tuning_sample": "No interval that holds at any time: declare planned_units.",
     "sparse_denominator": "Too few units did what the ratio is of: no interval that may be read yet.",
     "metric_not_for_scorecards": "The metric does not say how a scorecard treats it.",

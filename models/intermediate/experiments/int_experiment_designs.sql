@@ -1,7 +1,8 @@
 {#- What each comparison is tested for: the share of units in its arms, the level and the power that
     the decision asks of it (Schultzberg, Ankargren and Frånberg 2024), and the normal quantiles of
     both. Where looks are sequential, the always-valid boundary at the tuning sample stands for the
-    quantile (Waudby-Smith et al. 2024). -#}
+    quantile (Waudby-Smith et al. 2024), where they are planned the bound of the last one, which is
+    held by fewer units than all looks together need at most (Jennison and Turnbull 2000). -#}
 with
 
 experiments as (
@@ -18,6 +19,19 @@ experiment_metrics as (
 
 metrics as (
     select * from {{ ref('int_metrics_declared') }}
+),
+
+bounds as (
+    select * from {{ ref('stg_declarations__sequential_bounds') }}
+),
+
+final_bounds as (
+    select
+        bounds,
+        alpha,
+        max_by(critical_value, look) as critical_value
+    from bounds
+    group by bounds, alpha
 ),
 
 arms as (
@@ -57,6 +71,7 @@ tests as (
         metrics.delay_days,
         metrics.window_days,
         experiments.inference,
+        experiments.bounds,
         experiments.alpha,
         experiments.planned_units,
         experiments.holdout_share,
@@ -93,8 +108,14 @@ tails as (
     select
         tests.*,
         test_alpha / test_sides as test_tail,
-        -2e0 * ln(alpha) + ln(1e0 - 2e0 * ln(alpha)) as mixture
+        -2e0 * ln(tests.alpha) + ln(1e0 - 2e0 * ln(tests.alpha)) as mixture,
+        final_bounds.critical_value as final_bound
     from tests
+    left join final_bounds
+        on
+            tests.bounds = final_bounds.bounds
+            and final_bounds.alpha > tests.test_alpha * (1e0 - 1e-6)
+            and final_bounds.alpha < tests.test_alpha * (1e0 + 1e-6)
 )
 
 select
@@ -115,8 +136,9 @@ select
     test_sides,
     test_alpha,
     1e0 - test_beta as test_power,
-    case
-        when inference = 'fixed' then -({{ normal_quantile('test_tail') }})
+    case inference
+        when 'fixed' then -({{ normal_quantile('test_tail') }})
+        when 'group_sequential' then final_bound
         else sqrt(2e0 * (mixture + 1e0) / mixture * (ln(mixture + 1e0) / 2e0 - ln(test_alpha)))
     end as critical_value,
     -({{ normal_quantile('test_beta') }}) as power_quantile

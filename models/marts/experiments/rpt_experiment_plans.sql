@@ -48,6 +48,7 @@ planned as (
         end as evaluated_units_source,
         case
             when designs.kind is null then 'metric_not_for_scorecards'
+            when designs.critical_value is null then 'no_bounds'
             when baselines.experiment_name is null then 'no_history'
             when baselines.baseline_units < 2 then 'one_unit'
             when baselines.baseline_value is null then 'zero_denominator'
@@ -123,7 +124,7 @@ noncentralities_{{ step }} as (
         *,
         -- a confidence sequence has no degrees of freedom
         case
-            when inference != 'fixed' then {{ before }}
+            when inference = 'sequential' then {{ before }}
             else {{ t_noncentrality('critical_value', 'power_quantile', 'freedom_' ~ step) }}
         end as noncentrality_{{ step }}
     from freedoms_{{ step }}
@@ -147,7 +148,7 @@ detections as (
     select
         *,
         case
-            when inference != 'fixed' then noncentrality_0
+            when inference = 'sequential' then noncentrality_0
             else {{ t_noncentrality('critical_value', 'power_quantile', 'freedom') }}
         end as noncentrality
     from evaluated
