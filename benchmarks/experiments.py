@@ -340,8 +340,8 @@ def put_scorecards(
         from stg_declarations__experiments cross join int_metrics_declared;
         create table int_as_of as select timestamp '2026-02-01' as as_of;
         create table int_experiment_units (
-            experiment_name varchar, unit_id varchar, variant varchar, analysed_from timestamp,
-            role varchar
+            experiment_name varchar, unit_id varchar, variant varchar, first_exposed_at timestamp,
+            analysed_from timestamp, role varchar
         );
         create table int_experiment_unit_events (
             unit varchar, unit_id varchar, metric_name varchar, occurred_at timestamp,

@@ -19,17 +19,15 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-import yaml
 from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from orchestration.lib.home import PROJECT_DIR
 from orchestration.lib.progress import Stages
 from tests.dbt.experiments.model_sql import fill, model_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 ALPHA = 0.05
 # large enough to tell Fieller's interval from the absolute one over control's mean
@@ -136,15 +134,13 @@ class Models:
     """The project's models over tables of the same names, each rendered once."""
 
     def __init__(self) -> None:
-        project = yaml.safe_load((PROJECT_DIR / "dbt_project.yml").read_text(encoding="utf-8"))
-        self._variables: Mapping[str, Any] = project["vars"]
         self._rendered: dict[str, str] = {}
 
     def build(self, connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> None:
         """Build models, in this order, as tables."""
         for name in names:
             if name not in self._rendered:
-                self._rendered[name] = model_sql(name, self._variables)
+                self._rendered[name] = model_sql(name)
             connection.execute(f"create or replace table {name} as {self._rendered[name]}")
 
 
@@ -285,7 +281,8 @@ def draw(
         select
             experiment_name, unit::varchar as unit_id,
             case when is_treatment then 'treatment' else 'control' end as variant,
-            {at.format(day="entered")} as analysed_from, 'analysed' as role
+            {at.format(day="entered")} as first_exposed_at, first_exposed_at as analysed_from,
+            'analysed' as role
         from drawn_units inner join names using (place)
     """)
     connection.execute(f"""

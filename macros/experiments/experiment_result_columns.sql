@@ -39,6 +39,10 @@
     case
         when {{ relation }}.status != 'ok' or {{ relation }}.log_e_value is not null then null
         when coalesce({{ relation }}.tuning_units, 0e0) = 0e0 then 'no_tuning_sample'
+        when
+            least({{ relation }}.control_units, {{ relation }}.treatment_units)
+            < {{ var('sequential_units_minimum') }}
+            then 'too_few_units'
         else 'sparse_denominator'
     end as sequential_missing_reason
 {%- endmacro %}

@@ -88,12 +88,16 @@ welch as (
 ),
 
 -- the always-valid boundary: rho is chosen for the tuning sample, n grows with the data. Asymptotic,
--- it begins where a ratio's denominator is known to 20%: the variance of a ratio of few units that
--- have one is far too small (Cochran 1977, section 6.3), and looking often finds that day.
+-- it begins with so many units that their variance is known, and where a ratio's denominator is
+-- known to 20%: the variance of a ratio of few units that have one is far too small (Cochran 1977,
+-- section 6.3), and looking often finds that day.
 mixtures as (
     select
         welch.*,
         case
+            when
+                least(control_units, treatment_units) < {{ var('sequential_units_minimum') }}
+                then null
             -- a hair more: on a few units the share may be 0.04 but for rounding
             when denominator_dispersion is null or denominator_dispersion <= 4.00000004e-2
                 then (control_units + treatment_units) * (

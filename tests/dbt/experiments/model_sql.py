@@ -10,7 +10,7 @@ import functools
 import hashlib
 import re
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import duckdb
@@ -105,11 +105,11 @@ def _caller(environment: jinja2.Environment, name: str, text: str) -> Callable[.
     return call
 
 
-def project_variables() -> dict[str, Any]:
+@functools.cache
+def project_variables() -> Mapping[str, Any]:
     """The variables as the project declares them."""
     project = yaml.safe_load((PROJECT_DIR / "dbt_project.yml").read_text(encoding="utf-8"))
-    variables: dict[str, Any] = project["vars"]
-    return variables
+    return MappingProxyType(project["vars"])
 
 
 def render(
@@ -117,13 +117,17 @@ def render(
     variables: Mapping[str, Any] | None = None,
     context: Mapping[str, Any] | None = None,
 ) -> str:
-    """Render SQL with every macro of the project; `ref` is the table of that name."""
+    """Render SQL with every macro of the project; `ref` is the table of that name.
+
+    `variables` go before those that the project declares.
+    """
+    known = {**project_variables(), **(variables or {})}
     environment = _environment()
     environment.globals |= {
         "return": _return,
         "adapter": _Adapter(),
         "ref": lambda name: name,
-        "var": lambda name: (variables or {})[name],
+        "var": known.__getitem__,
         "config": lambda **_: "",
         "execute": False,
         **(context or {}),

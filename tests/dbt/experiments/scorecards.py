@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from tests.dbt.experiments.model_sql import Row, build, fill, rows
+from tests.dbt.experiments.model_sql import Row, build, fill, render, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -204,9 +204,16 @@ def judge(comparisons: Iterable[Comparison]) -> dict[tuple[str, str], Row]:
             "int_experiment_tests",
             "int_experiment_adjusted",
         )
+        said = render("{{ experiment_result_columns('int_experiment_adjusted') }}")
         return {
             (row["experiment_name"], row["adjustment"]): row
-            for row in rows(connection, "select * from int_experiment_adjusted")
+            for row in rows(
+                connection,
+                "select adjusted.*, said.sequential_missing_reason "
+                "from int_experiment_adjusted as adjusted inner join "
+                f"(select experiment_name, adjustment, {said} from int_experiment_adjusted) as said "
+                "using (experiment_name, adjustment)",
+            )
         }
 
 

@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from tests.dbt.experiments.model_sql import Row, build, fill, rows
+from tests.dbt.experiments.model_sql import Row, build, fill, project_variables, rows
 from tests.dbt.experiments.scorecards import MOMENTS, NAMES, PARTS, Arm, Comparison, adjust, judge
 
 
@@ -263,3 +263,29 @@ def test_variance_of_small_spread_on_a_large_mean_keeps_ten_digits() -> None:
     exact = math.fsum((rounded - mean) ** 2) / (count - 1)
     assert variance == pytest.approx(exact, rel=1e-10)
     assert set(PARTS) <= {name.removesuffix("_total") for name in whole[0]}
+
+
+def test_nothing_may_be_read_at_any_time_from_fewer_units_than_the_minimum() -> None:
+    minimum = project_variables()["sequential_units_minimum"]
+    generator = np.random.default_rng(11)
+
+    def drawn(units: int) -> Arm:
+        return sums(generator.normal(10, 1, units))
+
+    judged = judge(
+        Comparison(
+            name, drawn(minimum - short), drawn(minimum + 50), tuning_units=2.0 * minimum + 50
+        )
+        for name, short in (("short", 1), ("enough", 0))
+    )
+    short, enough = judged["short", "none"], judged["enough", "none"]
+    assert (short["status"], enough["status"]) == ("ok", "ok")
+    assert short["p_value"] is not None
+    assert (short["log_e_value"], short["sequential_ci_lower"], short["sequential_p_value"]) == (
+        None,
+        None,
+        None,
+    )
+    assert short["sequential_missing_reason"] == "too_few_units"
+    assert enough["log_e_value"] is not None
+    assert enough["sequential_missing_reason"] is None

@@ -14,7 +14,6 @@ from tests.dbt.experiments.model_sql import (
     build,
     build_incrementally,
     fill,
-    project_variables,
     rows,
 )
 
@@ -208,11 +207,11 @@ class PreferenceWorld:
 
     def build(self, *names: str, **variables: Any) -> None:
         """Build models in this order."""
-        build(self.connection, *names, variables=project_variables() | variables)
+        build(self.connection, *names, variables=variables)
 
     def build_incrementally(self, *names: str, **variables: Any) -> None:
         """Build models in this order, of incremental ones only what was touched."""
-        build_incrementally(self.connection, *names, variables=project_variables() | variables)
+        build_incrementally(self.connection, *names, variables=variables)
 
     def query(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """The rows of a query as dictionaries."""
