@@ -152,7 +152,7 @@ matched as (
         critical_values.*,
         case
             when inference = 'fixed' then fixed_critical_value
-            else sqrt(2e0 * (mixture + 1e0) / mixture * (ln(mixture + 1e0) / 2e0 - ln(interval_alpha)))
+            else {{ confidence_sequence_boundary('mixture', 'interval_alpha') }}
         end as adjusted_critical_value
     from critical_values
 )

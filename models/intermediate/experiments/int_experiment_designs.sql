@@ -93,7 +93,7 @@ tails as (
     select
         tests.*,
         test_alpha / test_sides as test_tail,
-        -2e0 * ln(alpha) + ln(1e0 - 2e0 * ln(alpha)) as mixture
+        {{ confidence_sequence_mixture('alpha') }} as mixture
     from tests
 )
 
@@ -117,7 +117,7 @@ select
     1e0 - test_beta as test_power,
     case
         when inference = 'fixed' then -({{ normal_quantile('test_tail') }})
-        else sqrt(2e0 * (mixture + 1e0) / mixture * (ln(mixture + 1e0) / 2e0 - ln(test_alpha)))
+        else {{ confidence_sequence_boundary('mixture', 'test_alpha') }}
     end as critical_value,
     -({{ normal_quantile('test_beta') }}) as power_quantile
 from tails
