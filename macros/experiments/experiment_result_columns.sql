@@ -17,6 +17,8 @@
     {{ relation }}.adjusted_ci_lower,
     {{ relation }}.adjusted_ci_upper,
     {{ relation }}.sequential_p_value,
+    {{ relation }}.sequential_improvement_p_value,
+    {{ relation }}.sequential_harm_p_value,
     {{ relation }}.sequential_ci_lower,
     {{ relation }}.sequential_ci_upper,
     -- a double holds e-values up to 1e304; the logarithm has no such end

@@ -1,35 +1,62 @@
-{#- Several comparisons at once. Success metrics x treatments of an experiment: Holm (1979).
-    Exploratory metrics and segments: Benjamini and Hochberg (1995), on e-values where looks are
-    sequential (Wang and Ramdas 2022). Intervals are widened to match (Benjamini and Yekutieli
-    2005), so that they leave 0 out exactly where the adjusted p-value is at most alpha. -#}
+{#- Several comparisons at once. Success metrics x treatments of an experiment: Holm (1979), in each
+    direction for itself, so that what gets worse frees no alpha for what gets better. Exploratory
+    metrics and segments: Benjamini and Hochberg (1995), on e-values where looks are sequential (Wang
+    and Ramdas 2022). Intervals are at the level that the step grants, and leave 0 out exactly where
+    the adjusted p-value of the same look is at most alpha. They are of now, while sequential p-values
+    of deciding metrics remember what was shown: intervals may be intersected only while what they
+    cover stays the same (Howard, Ramdas, McAuliffe and Sekhon 2021), and what units do adds up. -#}
 with
 
 tests as (
     select * from {{ ref('int_experiment_tests') }}
 ),
 
--- the smallest p-value of all looks stays valid; the most evidence of all days gives it
-running as (
+directed as (
     select
         tests.*,
-        max(log_e_value) over (
-            partition by
-                experiment_name, metric_name, treatment_variant, segment_name, segment_value,
-                adjustment
-            order by as_of_date, is_final
-            rows between unbounded preceding and current row
-        ) as best_log_e_value
+        case when better = 'down' then -absolute_effect else absolute_effect end as improvement
     from tests
+),
+
+-- the smallest p-value of all looks stays valid; the most evidence of all days gives it. An interval
+-- that leaves 0 out lies on its effect's side, so that each direction has evidence of its own
+running as (
+    select
+        directed.*,
+        max(log_e_value) over looks_so_far as best_log_e_value,
+        max(case when improvement > 0e0 then log_e_value end) over looks_so_far
+            as improvement_log_e_value,
+        max(case when improvement < 0e0 then log_e_value end) over looks_so_far
+            as harm_log_e_value
+    from directed
+    window looks_so_far as (
+        partition by
+            experiment_name, metric_name, treatment_variant, segment_name, segment_value,
+            adjustment
+        order by is_final, as_of_date
+        rows between unbounded preceding and current row
+    )
 ),
 
 grouped as (
     select
         running.*,
+        {%- for direction, output in [
+            ('best', 'sequential_p_value'),
+            ('improvement', 'sequential_improvement_p_value'),
+            ('harm', 'sequential_harm_p_value'),
+        ] %}
         case
             when log_e_value is null then null
-            when best_log_e_value > 0e0 then exp(-least(best_log_e_value, 7e2))
+            when {{ direction }}_log_e_value > 0e0
+                then exp(-least({{ direction }}_log_e_value, 7e2))
             else 1e0
-        end as sequential_p_value,
+        end as {{ output }},
+        {%- endfor %}
+        case
+            when inference = 'fixed' then improvement > 0e0
+            else coalesce(improvement_log_e_value, -1e300) > coalesce(harm_log_e_value, -1e300)
+        end as is_improvement,
         case
             when segment_name != 'all' or metric_role = 'exploratory' then 'exploratory'
             when metric_role = 'success' then 'success'
@@ -56,7 +83,8 @@ tested as (
             when family != 'exploratory' then sequential_p_value
             when log_e_value > 0e0 then exp(-least(log_e_value, 7e2))
             when log_e_value is not null then 1e0
-        end as tested_p_value
+        end as tested_p_value,
+        case when family = 'success' then is_improvement end as tested_direction
     from grouped
 ),
 
@@ -65,7 +93,8 @@ ranked as (
         tested.*,
         row_number() over (
             partition by
-                experiment_name, adjustment, as_of_date, is_final, family, tested_p_value is null
+                experiment_name, adjustment, as_of_date, is_final, family, tested_direction,
+                tested_p_value is null
             order by tested_p_value, metric_name, treatment_variant, segment_name, segment_value
         ) as rank_in_family,
         count(tested_p_value) over (
@@ -86,13 +115,15 @@ stepped as (
     select
         ranked.*,
         max((family_size - rank_in_family + 1e0) * tested_p_value) over (
-            partition by experiment_name, adjustment, as_of_date, is_final, family
+            partition by
+                experiment_name, adjustment, as_of_date, is_final, family, tested_direction
             order by rank_in_family
             rows between unbounded preceding and current row
         ) as step_down_p_value,
         min(family_size * tested_p_value / rank_in_family) over (
             partition by
-                experiment_name, adjustment, as_of_date, is_final, family, tested_p_value is null
+                experiment_name, adjustment, as_of_date, is_final, family, tested_direction,
+                tested_p_value is null
             order by rank_in_family
             rows between current row and unbounded following
         ) as step_up_p_value,
@@ -124,7 +155,8 @@ counted as (
     select
         adjusted.*,
         sum(case when p_value_adjusted <= alpha then 1e0 else 0e0 end) over (
-            partition by experiment_name, adjustment, as_of_date, is_final, family
+            partition by
+                experiment_name, adjustment, as_of_date, is_final, family, tested_direction
         ) as rejected_count
     from adjusted
 ),
@@ -161,7 +193,8 @@ select
     {{ relation_without_columns('matched', [
         'fixed_critical_value', 'adjusted_critical_value', 'rank_in_family', 'rank_in_programme',
         'programme_size', 'step_down_p_value', 'step_up_p_value', 'programme_step_up_p_value',
-        'rejected_count', 'tested_p_value', 'best_log_e_value',
+        'rejected_count', 'tested_p_value', 'tested_direction', 'best_log_e_value',
+        'improvement_log_e_value', 'harm_log_e_value', 'improvement', 'is_improvement',
     ] | join(', ')) }},
     absolute_effect - adjusted_critical_value * absolute_std_error as adjusted_ci_lower,
     absolute_effect + adjusted_critical_value * absolute_std_error as adjusted_ci_upper

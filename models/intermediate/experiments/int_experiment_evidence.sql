@@ -59,15 +59,18 @@ directed as (
 tested as (
     select
         directed.*,
-        direction * absolute_effect > 0e0 as is_improvement,
+        -- a win is an improvement that was shown at this look or before, and harm that was not
+        case
+            when inference = 'fixed' then direction * absolute_effect > 0e0
+            else
+                sequential_improvement_p_value < sequential_harm_p_value
+                and sequential_harm_p_value > alpha
+        end as is_improvement,
         case
             when inference = 'fixed' and direction * absolute_effect < 0e0 then p_value / 2e0
             when inference = 'fixed' then 1e0 - p_value / 2e0
             when inference = 'group_sequential' then null
-            when log_e_value is null then null
-            when direction * absolute_effect < 0e0 and log_e_value > 0e0
-                then exp(-least(log_e_value, 7e2))
-            else 1e0
+            else sequential_harm_p_value
         end as deterioration_p_value,
         case
             when metric_role != 'guardrail' or minimum_effect is null then null

@@ -64,9 +64,17 @@ described as (
                     end,
                     confidence,
                     case deciding_interval
-                        when 'always_valid' then ' always-valid interval)'
-                        when 'repeated' then ' repeated interval)'
-                        else ' interval)'
+                        when 'always_valid' then ' always-valid interval'
+                        when 'repeated' then ' repeated interval'
+                        else ' interval'
+                    end,
+                    -- the interval is of now, the verdict remembers
+                    case
+                        when deciding_interval in ('always_valid', 'repeated')
+                            and (is_win or is_deteriorated)
+                            and deciding_ci_lower <= 0e0 and deciding_ci_upper >= 0e0
+                            then ', shown at an earlier look)'
+                        else ')'
                     end
                 )
             end

@@ -211,13 +211,14 @@ def judge(comparisons: Iterable[Comparison]) -> dict[tuple[str, str], Row]:
 
 
 def adjust(tests: Iterable[Row]) -> list[Row]:
-    """Run tests of one final look through the adjustment; rows in their order."""
+    """Run tests through the adjustment, of one final look unless they say otherwise; in their order."""
     columns = {
         **dict.fromkeys(
             ("experiment_name", "metric_name", "metric_role", "treatment_variant", "inference"),
             "varchar",
         ),
         **dict.fromkeys(("segment_name", "segment_value", "adjustment", "status"), "varchar"),
+        "better": "varchar",
         "as_of_date": "date",
         "is_final": "boolean",
         **dict.fromkeys(
@@ -231,6 +232,7 @@ def adjust(tests: Iterable[Row]) -> list[Row]:
         "segment_value": "all",
         "adjustment": "none",
         "status": "ok",
+        "better": "up",
         "treatment_variant": "treatment",
         "as_of_date": date(2026, 3, 1),
         "is_final": True,

@@ -404,6 +404,7 @@ def test_adjusted_p_values(name: str, vectors: Vectors) -> None:
             "metric_role": "exploratory" if name == "mtc_bh" else "success",
             "inference": "fixed",
             "alpha": vector["settings"]["alpha"],
+            "absolute_effect": 1.0,
             "p_value": p_value,
         }
         for place, p_value in enumerate(vector["input"]["p_values"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -170,6 +172,54 @@ def test_widened_interval_leaves_0_out_exactly_where_the_adjusted_p_value_is_at_
         assert outside == verdict, row
         verdicts.add(verdict)
     assert verdicts == {True, False}
+
+
+def look(day: int, effect: float, log_e_value: float, **others: Any) -> Row:
+    """One daily look at a success metric of a sequential experiment; the last of two days is final."""
+    return {
+        "experiment_name": "one",
+        "metric_name": "clicks",
+        "metric_role": "success",
+        "inference": "sequential",
+        "as_of_date": date(2026, 3, day),
+        "is_final": day == 2,
+        "absolute_effect": effect,
+        "log_e_value": log_e_value,
+        "mixture": 6.0,
+    } | others
+
+
+@pytest.mark.parametrize("better", ["up", "down"])
+def test_evidence_is_remembered_in_its_own_direction(better: str) -> None:
+    side = 1.0 if better == "up" else -1.0
+    first, last = adjust([look(1, -3 * side, 5, better=better), look(2, 0.2 * side, 2, better=better)])
+    assert first["sequential_harm_p_value"] == pytest.approx(math.exp(-5))
+    assert first["sequential_improvement_p_value"] == 1
+    # harm was shown and stays so; the better effect of now has its own, smaller evidence
+    assert last["sequential_p_value"] == pytest.approx(math.exp(-5))
+    assert last["sequential_harm_p_value"] == pytest.approx(math.exp(-5))
+    assert last["sequential_improvement_p_value"] == pytest.approx(math.exp(-2))
+
+
+def test_evidence_that_is_none_is_no_smaller_than_1() -> None:
+    (row,) = adjust([look(2, 1.0, -0.5)])
+    assert row["sequential_improvement_p_value"] == row["sequential_harm_p_value"] == 1
+
+
+def test_what_gets_worse_frees_no_alpha_for_what_gets_better() -> None:
+    tests: list[Row] = [
+        {
+            "experiment_name": "one",
+            "metric_name": f"metric {place}",
+            "metric_role": "success",
+            "inference": "fixed",
+            "absolute_effect": effect,
+            "p_value": p_value,
+        }
+        for place, (effect, p_value) in enumerate([(-1.0, 0.001), (1.0, 0.02), (1.0, 0.03)])
+    ]
+    # Holm in each direction, where what points the other way has a p-value of 1
+    assert [row["p_value_adjusted"] for row in adjust(tests)] == pytest.approx([0.003, 0.06, 0.06])
 
 
 def moments_of(sql: str, days: int = 1) -> list[Row]:
