@@ -68,6 +68,8 @@ TO_RESULTS = (
     "int_experiment_estimates",
     "int_experiment_tests",
     "int_experiment_adjusted",
+    "int_experiment_states",
+    "int_experiment_programme",
     "rpt_experiment_looks",
     "rpt_experiment_results",
     "rpt_experiment_results_daily",
@@ -81,6 +83,7 @@ EMPTY = {
     "int_experiment_funnels": "experiment_name varchar, metric_name varchar, unit_id varchar, "
     "completed_at timestamp",
     "fct_user_activity_daily": "user_id varchar, event_date date",
+    "rpt_experiment_health": "experiment_name varchar, status varchar",
     "stg_declarations__sequential_bounds": "bounds varchar, alpha double, look integer, "
     "information_fraction double, critical_value double",
 }

@@ -208,7 +208,7 @@ def _arm(
         days=_day_tables(findings, scorecard.days),
         segments=_segments(anchor, title, findings, estimates, decision, experiment),
         differences=[
-            (_difference(each, metrics), bool(each.is_heterogeneous))
+            (_difference(each, metrics, decision), bool(each.is_heterogeneous))
             for each in scorecard.heterogeneity
             if each.treatment == decision.treatment
         ],
@@ -219,16 +219,13 @@ def _arm(
 
 
 def _chosen(estimates: Sequence[Estimate]) -> list[tuple[Estimate, Estimate | None]]:
-    """Return what decides for each metric, CUPED where there is one, with the raw beside it."""
-    found = []
-    for name in dict.fromkeys(each.metric for each in estimates):
-        by = {each.adjustment: each for each in estimates if each.metric == name}
-        adjusted, raw = by.get("cuped"), by.get("none")
-        if adjusted is not None and adjusted.status == "ok":
-            found.append((adjusted, raw))
-        elif raw is not None:
-            found.append((raw, None))
-    return found
+    """Return what decides for each metric, with the raw beside it where that is another."""
+    raw = {each.metric: each for each in estimates if each.adjustment == "none"}
+    return [
+        (each, None if each.adjustment == "none" else raw.get(each.metric))
+        for each in estimates
+        if each.is_deciding
+    ]
 
 
 def _finding(
@@ -272,6 +269,8 @@ def _verdict(estimate: Estimate, decision: Decision, inference: str) -> tuple[To
     if estimate.role == "guardrail" and estimate.minimum_effect is not None:
         is_failed = estimate.metric in decision.failed_guardrails
         return "unclear", "Harm not ruled out" if is_failed else "Within its limit"
+    if estimate.role in DECIDING_ROLES:
+        return "unclear", "No clear difference"
     return _side(estimate)
 
 
@@ -607,9 +606,11 @@ def _exclusions(scorecard: Scorecard) -> list[tuple[str, int]]:
     ]
 
 
-def _difference(found: Heterogeneity, metrics: Mapping[str, Metric]) -> str:
-    verdict = "the effect differs" if found.is_heterogeneous else "no sign that the effect differs"
+def _difference(found: Heterogeneity, metrics: Mapping[str, Metric], decision: Decision) -> str:
     metric = _label(metrics, found.metric)
+    if not decision.is_complete:
+        return f"{metric} by {found.segment_name}: tested once, when the experiment is complete."
+    verdict = "the effect differs" if found.is_heterogeneous else "no sign that the effect differs"
     return f"{metric} by {found.segment_name}: {verdict} (p {_equals(found.p_value)})."
 
 

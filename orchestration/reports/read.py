@@ -115,6 +115,7 @@ class Estimate:
     p_value: float | None
     multiplicity_method: str | None
     family_size: int | None
+    is_deciding: bool
     is_significant: bool | None
     variance_removed: float | None
     minimum_effect: float | None
@@ -368,6 +369,7 @@ _ESTIMATES = f"""
         results.p_value_adjusted,
         results.multiplicity_method,
         results.family_size,
+        results.is_deciding,
         results.is_significant,
         results.variance_removed,
         results.minimum_effect,

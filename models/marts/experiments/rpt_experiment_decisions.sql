@@ -26,6 +26,10 @@ health as (
     where status = 'fail'
 ),
 
+states as (
+    select * from {{ ref('int_experiment_states') }}
+),
+
 as_of as (
     select * from {{ ref('int_as_of') }}
 ),
@@ -99,7 +103,6 @@ judged as (
         min(deterioration_alpha) as deterioration_alpha,
         max(control_units) as control_units,
         max(treatment_units) as treatment_units,
-        max(case when immature_units > 0 then 1 else 0 end) = 1 as has_open_windows,
         {{ sorted_list_text(
             "case when immature_units > 0 then concat(metric_name, ' (', immature_units, ' units)') end"
         ) }} as open_windows,
@@ -172,9 +175,8 @@ situations as (
         cast(as_of.as_of as date) as as_of_date,
         coalesce(experiments.started_at > as_of.as_of, false) as is_planned,
         -- at its end, units that entered late may still have open windows
-        coalesce(experiments.ended_at <= as_of.as_of, false) as has_ended,
-        coalesce(experiments.ended_at <= as_of.as_of and not judged.has_open_windows, false)
-            as is_complete,
+        states.has_ended,
+        states.is_complete,
         {%- for column in judged_columns %}
         judged.{{ column }},
         {%- endfor %}
@@ -182,6 +184,8 @@ situations as (
         explained.details
     from experiments
     cross join as_of
+    inner join states
+        on experiments.experiment_name = states.experiment_name
     inner join variants
         on
             experiments.experiment_name = variants.experiment_name

@@ -192,7 +192,9 @@ def look(day: int, effect: float, log_e_value: float, **others: Any) -> Row:
 @pytest.mark.parametrize("better", ["up", "down"])
 def test_evidence_is_remembered_in_its_own_direction(better: str) -> None:
     side = 1.0 if better == "up" else -1.0
-    first, last = adjust([look(1, -3 * side, 5, better=better), look(2, 0.2 * side, 2, better=better)])
+    first, last = adjust(
+        [look(1, -3 * side, 5, better=better), look(2, 0.2 * side, 2, better=better)]
+    )
     assert first["sequential_harm_p_value"] == pytest.approx(math.exp(-5))
     assert first["sequential_improvement_p_value"] == 1
     # harm was shown and stays so; the better effect of now has its own, smaller evidence
@@ -220,6 +222,91 @@ def test_what_gets_worse_frees_no_alpha_for_what_gets_better() -> None:
     ]
     # Holm in each direction, where what points the other way has a p-value of 1
     assert [row["p_value_adjusted"] for row in adjust(tests)] == pytest.approx([0.003, 0.06, 0.06])
+
+
+def effect_of(metric: str, p_value: float | None, adjustment: str = "none", **others: Any) -> Row:
+    """The final test of a success metric that got better in a fixed experiment."""
+    return {
+        "experiment_name": "one",
+        "metric_name": metric,
+        "metric_role": "success",
+        "inference": "fixed",
+        "adjustment": adjustment,
+        "absolute_effect": 1.0,
+        "p_value": p_value,
+    } | others
+
+
+def verdicts(rows_of: list[Row]) -> dict[tuple[str, str], tuple[bool, int, float | None]]:
+    """(metric, adjustment) -> whether it decides, the size of its family, its adjusted p-value."""
+    return {
+        (row["metric_name"], row["adjustment"]): (
+            row["is_deciding"],
+            row["family_size"],
+            None if row["p_value_adjusted"] is None else round(row["p_value_adjusted"], 12),
+        )
+        for row in rows_of
+    }
+
+
+def test_one_family_holds_the_estimates_that_decide() -> None:
+    found = verdicts(
+        adjust([effect_of("a", 0.5), effect_of("a", 0.04, "cuped"), effect_of("b", 0.03)])
+    )
+    assert found == {
+        ("a", "none"): (False, 2, 0.5),
+        ("a", "cuped"): (True, 2, 0.06),
+        ("b", "none"): (True, 2, 0.06),
+    }
+
+
+def test_an_adjustment_that_does_not_decide_is_tested_as_if_it_did() -> None:
+    found = verdicts(
+        adjust(
+            [
+                effect_of("a", 0.01),
+                effect_of("a", 0.04, "cuped"),
+                effect_of("a", 0.002, "lin"),
+                effect_of("b", 0.03),
+                effect_of("b", None, "cuped", status="no_history", absolute_effect=None),
+                effect_of("b", None, "lin", status="no_history", absolute_effect=None),
+                effect_of("c", 0.02),
+                effect_of("c", 0.5, "cuped"),
+                effect_of("c", 0.03, "lin"),
+            ]
+        )
+    )
+    assert found == {
+        # cuped .04, raw .03 where there is none, cuped .5
+        ("a", "cuped"): (True, 3, 0.09),
+        ("b", "none"): (True, 3, 0.09),
+        ("c", "cuped"): (True, 3, 0.5),
+        # all raw: .01, .03, .02
+        ("a", "none"): (False, 3, 0.03),
+        ("c", "none"): (False, 3, 0.04),
+        # Lin's: .002 and .03, beside the .03 of b
+        ("a", "lin"): (False, 3, 0.006),
+        ("c", "lin"): (False, 3, 0.06),
+        ("b", "cuped"): (False, 3, None),
+        ("b", "lin"): (False, 3, None),
+    }
+
+
+def test_declared_comparisons_without_data_count() -> None:
+    tests = [
+        effect_of("a", 0.01, treatment_variant="t"),
+        effect_of("a", 0.02, treatment_variant="u"),
+        effect_of("b", None, treatment_variant="t", status="one_unit", absolute_effect=None),
+    ]
+    silent = [
+        {"experiment_name": "one", "metric_name": "c", "role": "success"},
+        {"experiment_name": "one", "metric_name": "d", "role": "guardrail"},
+    ]
+    # three success metrics x two treatments
+    assert [row["family_size"] for row in adjust(tests, silent)] == [6, 6, 6]
+    assert [row["p_value_adjusted"] for row in adjust(tests, silent)] == pytest.approx(
+        [0.06, 0.1, None]
+    )
 
 
 def moments_of(sql: str, days: int = 1) -> list[Row]:
