@@ -33,14 +33,6 @@
     {{ relation }}.expected_loss,
     {{ relation }}.variance_removed,
     {{ relation }}.theta,
-    case
-        when {{ relation }}.status != 'ok' then null
-        when {{ relation }}.baseline = 0e0 then 'zero_baseline'
-        when {{ relation }}.relative_g >= 1e0 then 'weak_denominator'
-    end as relative_effect_missing_reason,
-    case
-        when {{ relation }}.status != 'ok' or {{ relation }}.log_e_value is not null then null
-        when coalesce({{ relation }}.tuning_units, 0e0) = 0e0 then 'no_tuning_sample'
-        else 'sparse_denominator'
-    end as sequential_missing_reason
+    {{ relative_missing_reason(relation) }} as relative_effect_missing_reason,
+    {{ sequential_missing_reason(relation) }} as sequential_missing_reason
 {%- endmacro %}

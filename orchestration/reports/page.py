@@ -301,7 +301,7 @@ def _notes(estimate: Estimate, metric: Metric) -> list[str]:
     codes = (
         None if estimate.status == "ok" else estimate.status,
         estimate.relative_reason,
-        estimate.sequential_reason,
+        estimate.interval_reason,
     )
     notes = [words.reason(code) for code in dict.fromkeys(codes) if code is not None]
     if estimate.p_value is not None:

@@ -124,7 +124,7 @@ class Estimate:
     immature_units: int
     cap: float | None
     relative_reason: str | None
-    sequential_reason: str | None
+    interval_reason: str | None
     status: str
 
 
@@ -379,9 +379,9 @@ _ESTIMATES = f"""
         coalesce(results.numerator_cap, results.denominator_cap),
         results.relative_effect_missing_reason,
         if(
-            decisions.is_early or results.deciding_interval = 'always_valid',
+            decisions.is_early,
             results.sequential_missing_reason,
-            null
+            results.deciding_ci_missing_reason
         ),
         results.status
     from marts.rpt_experiment_results as results

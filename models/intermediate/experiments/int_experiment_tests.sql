@@ -231,6 +231,7 @@ select
     mixture,
     log_e_value,
     sequential_critical_value,
+    sequential_g,
     sequential_lower as sequential_ci_lower,
     sequential_upper as sequential_ci_upper,
     minimum_effect,

@@ -202,6 +202,12 @@ select
         else judged.sequential_ci_{{ end }}
     end as deciding_ci_{{ end }},
     {%- endfor %}
+    case
+        when judged.status != 'ok' then null
+        when counted.inference = 'fixed' then {{ relative_missing_reason('judged') }}
+        when looks.look is not null then looks.repeated_missing_reason
+        else {{ sequential_missing_reason('judged') }}
+    end as deciding_ci_missing_reason,
     programme.programme_p_value_adjusted,
     programme.programme_method,
     coalesce(judged.is_deciding, true) as is_deciding,

@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from tests.dbt.experiments.model_sql import Row, build, fill, rows
+from tests.dbt.experiments.model_sql import Row, build, fill, render, rows
 from tests.dbt.experiments.scorecards import MOMENTS, NAMES, PARTS, Arm, Comparison, adjust, judge
 
 
@@ -106,6 +106,56 @@ def test_relative_interval_leaves_0_out_exactly_where_the_absolute_one_does() ->
             assert sequential == (row["log_e_value"] > -math.log(row["alpha"])), row
     # every combination has been seen: adjustment, sign of the baseline, verdict
     assert len(outcomes) == 3 * 2 * 2
+
+
+def missing_reasons(judged: list[Row]) -> list[tuple[str | None, str | None]]:
+    """Why judged estimates have no relative and no always-valid interval."""
+    numbers = ("baseline", "relative_g", "sequential_g", "log_e_value", "tuning_units")
+    columns = {"status": "varchar"} | dict.fromkeys(numbers, "double")
+    with duckdb.connect() as connection:
+        fill(
+            connection, "judged", columns, [{name: row[name] for name in columns} for row in judged]
+        )
+        return connection.execute(
+            render(
+                "select {{ relative_missing_reason('judged') }}, "
+                "{{ sequential_missing_reason('judged') }} from judged"
+            )
+        ).fetchall()
+
+
+def test_an_interval_without_ends_has_a_reason() -> None:
+    generator = np.random.default_rng(5)
+    units = 400
+    control = generator.normal(0, 1, units)
+    control = (control - control.mean()) / control.std(ddof=1)
+    treatment = generator.normal(1, 1, units)
+    comparisons = [
+        # control's mean lies so many standard errors from 0
+        Comparison(
+            f"{distance} {tuning}",
+            sums(control + distance / math.sqrt(units)),
+            sums(treatment),
+            tuning_units=tuning,
+        )
+        for distance in (0.0, 1.5, 2.5, 9.0)
+        for tuning in (800.0, None)
+    ]
+    judged = judge(comparisons)
+    rows_of = [judged[each.name, "none"] for each in comparisons]
+    # 1.96 standard errors for one look, some 3.0 for all
+    reasons = missing_reasons(rows_of)
+    assert reasons[2:] == [
+        ("weak_denominator", "weak_denominator"),
+        ("weak_denominator", "no_tuning_sample"),
+        (None, "weak_denominator"),
+        (None, "no_tuning_sample"),
+        (None, None),
+        (None, "no_tuning_sample"),
+    ]
+    for row, (relative, sequential) in zip(rows_of, reasons, strict=True):
+        assert (row["relative_ci_lower"] is None) == (relative is not None)
+        assert (row["sequential_ci_upper"] is None) == (sequential is not None)
 
 
 def shifted(numerator: list[int], before: list[int], shifts: np.ndarray) -> ShiftedArm:
