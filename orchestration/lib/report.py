@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Direction = Literal[
-    "better", "worse", "no clear difference", "unbounded", "not tested yet", "unknown"
+    "better", "worse", "no clear difference", "unbounded", "not judged", "not tested yet", "unknown"
 ]
 
 
@@ -47,7 +47,7 @@ class MetricResult:
     covers 1 - alpha: interval_kind is fixed_horizon, always_valid or repeated. They are None where
     control is 0 or the interval has no end. is_tested is false for a fixed test before its time.
     verdict is better or worse where the marts say so: of a metric that decides the decision, of others
-    the test after correction. status is ok, or the reason why there are no numbers. better is up or
+    the test after correction; not judged where a health check fails. status is ok, or the reason why there are no numbers. better is up or
     down.
     """
 
@@ -64,7 +64,7 @@ class MetricResult:
     upper: float | None
     alpha: float
     is_tested: bool
-    verdict: Literal["better", "worse"] | None
+    verdict: Literal["better", "worse", "not judged"] | None
     status: str
 
     @property
@@ -215,9 +215,10 @@ def _read_experiments(connection: duckdb.DuckDBPyConnection) -> list[ExperimentR
                 results.alpha,
                 results.inference != 'fixed' or decisions.is_complete,
                 case
+                    when decisions.decision = 'invalid' then 'not judged'
                     when results.metric_role = 'exploratory' then
                         case
-                            when not results.is_significant then null
+                            when not coalesce(results.is_significant, false) then null
                             when (results.absolute_effect > 0) = (results.better = 'up') then 'better'
                             else 'worse'
                         end

@@ -195,8 +195,7 @@ def _arm(
     estimates = [each for each in scorecard.estimates if each.treatment == decision.treatment]
     overall = [each for each in estimates if each.segment_name == "all"]
     findings = [
-        _finding(chosen, raw, decision, experiment.inference, metrics)
-        for chosen, raw in _chosen(overall)
+        _finding(chosen, raw, decision, experiment, metrics) for chosen, raw in _chosen(overall)
     ]
     title = f"{decision.treatment} against {experiment.control}"
     return Arm(
@@ -232,11 +231,11 @@ def _finding(
     chosen: Estimate,
     raw: Estimate | None,
     decision: Decision,
-    inference: str,
+    experiment: Experiment,
     metrics: Mapping[str, Metric],
 ) -> Finding:
     metric = metrics.get(chosen.metric) or Metric(chosen.metric, chosen.metric, "", None)
-    tone, verdict = _verdict(chosen, decision, inference)
+    tone, verdict = _verdict(chosen, decision, experiment.inference)
     is_missing = chosen.status != "ok"
     return Finding(
         metric=metric,
@@ -250,7 +249,7 @@ def _finding(
         absolute=words.amount(chosen.absolute_effect, metric.unit, is_signed=True),
         interval=words.NOTHING if is_missing else words.interval(chosen.lower, chosen.upper),
         goal=_goal(chosen),
-        notes=_notes(chosen, metric),
+        notes=_notes(chosen, metric, experiment),
     )
 
 
@@ -297,7 +296,7 @@ def _goal(estimate: Estimate) -> str:
     return words.ROLES.get(estimate.role, estimate.role)
 
 
-def _notes(estimate: Estimate, metric: Metric) -> list[str]:
+def _notes(estimate: Estimate, metric: Metric, experiment: Experiment) -> list[str]:
     codes = (
         None if estimate.status == "ok" else estimate.status,
         estimate.relative_reason,
@@ -311,6 +310,9 @@ def _notes(estimate: Estimate, metric: Metric) -> list[str]:
         notes.append(f"Adjusted by earlier behaviour, which takes away {removed} of the noise.")
     if estimate.role == "success" and estimate.minimum_effect is not None:
         notes.append(f"A change of {words.plain_percent(estimate.minimum_effect)} matters.")
+    if experiment.inference == "fixed" and _limit(estimate) is not None:
+        level = words.plain_percent(experiment.alpha)
+        notes.append(f"Its limit is tested one-sided at {level}; the interval has two sides.")
     if estimate.immature_units:
         notes.append(f"{words.count(estimate.immature_units)} too recent to count.")
     if estimate.cap is not None:

@@ -172,6 +172,15 @@ situations as (
         experiments.ended_at,
         experiments.alpha,
         experiments.power,
+        concat(
+            ', one-sided at ',
+            case
+                when abs(1e2 * experiments.alpha - round(1e2 * experiments.alpha)) < 1e-9
+                    then {{ decimal_text('1e2 * experiments.alpha', 0) }}
+                else {{ decimal_text('1e2 * experiments.alpha', 1) }}
+            end,
+            '%'
+        ) as one_sided_level,
         cast(as_of.as_of as date) as as_of_date,
         coalesce(experiments.started_at > as_of.as_of, false) as is_planned,
         -- at its end, units that entered late may still have open windows
@@ -265,7 +274,12 @@ select
                 then concat(
                     'Better on ', wins,
                     -- concat skips nulls on one engine and keeps them on the other
-                    coalesce('; within the margin: ' || kept_guardrails, ''),
+                    coalesce(
+                        '; within the margin'
+                        -- the interval beside it has two sides
+                        || case when inference = 'fixed' then one_sided_level else '' end
+                        || ': ' || kept_guardrails, ''
+                    ),
                     '. Nothing is shown to get worse, and no health check fails.'
                 )
             when 'unsafe'

@@ -260,7 +260,7 @@ def adjust(tests: Iterable[Row], without_data: Iterable[Row] = ()) -> list[Row]:
         "absolute_std_error": 1.0,
         "degrees_of_freedom": 1e6,
     }
-    given = [defaults | test | {"place": place} for place, test in enumerate(tests)]
+    given: list[Row] = [defaults | test | {"place": place} for place, test in enumerate(tests)]
     metrics = {(row["experiment_name"], row["metric_name"], row["metric_role"]) for row in given}
     names = ("experiment_name", "metric_name", "role")
     with duckdb.connect() as connection:

@@ -460,8 +460,8 @@ def test_group_sequential_bounds(vectors: Vectors) -> None:
 def test_interval_at_the_first_look(vectors: Vectors) -> None:
     vector = vectors["gst_two_sided_first_look"]
     given, expected = vector["input"], vector["expected"]
-    arms = [plain_arm(given[side]) for side in ("control", "treatment")]
-    (row,) = judge([Comparison("one", *arms)]).values()
+    control, treatment = (plain_arm(given[side]) for side in ("control", "treatment"))
+    (row,) = judge([Comparison("one", control, treatment)]).values()
     assert_close(row["absolute_effect"], expected["difference"], vector, "difference")
     units = given["control"]["n"] + given["treatment"]["n"]
     information = units / given["final_expected_sample_size"]
