@@ -320,7 +320,7 @@ VERDICTS = f"""
             experiment_name, metric_name, adjustment,
             bool_or(coalesce(p_value <= {ALPHA}, false)) as is_rejected,
             bool_or(coalesce(sequential_p_value <= {ALPHA}, false)) as is_rejected_sequentially,
-            bool_or(coalesce(p_value_adjusted <= {ALPHA}, false)) as is_won
+            bool_or(coalesce(is_deciding and p_value_adjusted <= {ALPHA}, false)) as is_won
         from rpt_experiment_results_daily
         group by experiment_name, metric_name, adjustment
     )
@@ -432,11 +432,13 @@ def rates_of(
 
 
 def ever_won(verdicts: pa.Table, plan: Plan) -> Rate:
-    """Experiments in which any metric was, on any day, significant after Holm's correction."""
+    """Experiments in which any metric was, on any day, significant after Holm's correction.
+
+    By the estimate that decides: CUPED where it could be computed.
+    """
     ((count,),) = queried(
         verdicts,
-        "select count(distinct experiment_name) from verdicts "
-        "where adjustment = 'none' and is_ever_won",
+        "select count(distinct experiment_name) from verdicts where is_ever_won",
     )
     return Rate(
         f"always-valid test, significant on any of {plan.looks} days",
