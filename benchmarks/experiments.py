@@ -97,6 +97,8 @@ SCORECARD_MODELS = (
     "int_experiment_estimates",
     "int_experiment_tests",
     "int_experiment_adjusted",
+    "int_experiment_states",
+    "int_experiment_programme",
     "rpt_experiment_looks",
     "rpt_experiment_results",
 )

@@ -66,6 +66,8 @@ TO_RESULTS = (
     "int_experiment_estimates",
     "int_experiment_tests",
     "int_experiment_adjusted",
+    "int_experiment_states",
+    "int_experiment_programme",
     "rpt_experiment_looks",
     "rpt_experiment_results",
     "rpt_experiment_results_daily",
@@ -79,6 +81,7 @@ EMPTY = {
     "int_experiment_funnels": "experiment_name varchar, metric_name varchar, unit_id varchar, "
     "completed_at timestamp",
     "fct_user_activity_daily": "user_id varchar, event_date date",
+    "rpt_experiment_health": "experiment_name varchar, status varchar",
     "stg_declarations__sequential_bounds": "bounds varchar, alpha double, look integer, "
     "information_fraction double, critical_value double",
 }
@@ -314,7 +317,7 @@ VERDICTS = f"""
             experiment_name, metric_name, adjustment,
             bool_or(coalesce(p_value <= {ALPHA}, false)) as is_rejected,
             bool_or(coalesce(sequential_p_value <= {ALPHA}, false)) as is_rejected_sequentially,
-            bool_or(coalesce(p_value_adjusted <= {ALPHA}, false)) as is_won
+            bool_or(coalesce(is_deciding and p_value_adjusted <= {ALPHA}, false)) as is_won
         from rpt_experiment_results_daily
         group by experiment_name, metric_name, adjustment
     )
@@ -426,11 +429,13 @@ def rates_of(
 
 
 def ever_won(verdicts: pa.Table, plan: Plan) -> Rate:
-    """Experiments in which any metric was, on any day, significant after Holm's correction."""
+    """Experiments in which any metric was, on any day, significant after Holm's correction.
+
+    By the estimate that decides: CUPED where it could be computed.
+    """
     ((count,),) = queried(
         verdicts,
-        "select count(distinct experiment_name) from verdicts "
-        "where adjustment = 'none' and is_ever_won",
+        "select count(distinct experiment_name) from verdicts where is_ever_won",
     )
     return Rate(
         f"always-valid test, significant on any of {plan.looks} days",

@@ -17,6 +17,8 @@
     {{ relation }}.adjusted_ci_lower,
     {{ relation }}.adjusted_ci_upper,
     {{ relation }}.sequential_p_value,
+    {{ relation }}.sequential_improvement_p_value,
+    {{ relation }}.sequential_harm_p_value,
     {{ relation }}.sequential_ci_lower,
     {{ relation }}.sequential_ci_upper,
     -- a double holds e-values up to 1e304; the logarithm has no such end
@@ -31,18 +33,6 @@
     {{ relation }}.expected_loss,
     {{ relation }}.variance_removed,
     {{ relation }}.theta,
-    case
-        when {{ relation }}.status != 'ok' then null
-        when {{ relation }}.baseline = 0e0 then 'zero_baseline'
-        when {{ relation }}.relative_g >= 1e0 then 'weak_denominator'
-    end as relative_effect_missing_reason,
-    case
-        when {{ relation }}.status != 'ok' or {{ relation }}.log_e_value is not null then null
-        when coalesce({{ relation }}.tuning_units, 0e0) = 0e0 then 'no_tuning_sample'
-        when
-            least({{ relation }}.control_units, {{ relation }}.treatment_units)
-            < {{ var('sequential_units_minimum') }}
-            then 'too_few_units'
-        else 'sparse_denominator'
-    end as sequential_missing_reason
+    {{ relative_missing_reason(relation) }} as relative_effect_missing_reason,
+    {{ sequential_missing_reason(relation) }} as sequential_missing_reason
 {%- endmacro %}

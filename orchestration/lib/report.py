@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Direction = Literal[
-    "better", "worse", "no clear difference", "unbounded", "not tested yet", "unknown"
+    "better", "worse", "no clear difference", "unbounded", "not judged", "not tested yet", "unknown"
 ]
 
 
@@ -45,8 +45,10 @@ class MetricResult:
 
     relative_effect is a share of control, as are lower and upper, the ends of its interval that
     covers 1 - alpha: interval_kind is fixed_horizon, always_valid or repeated. They are None where
-    control is 0 or the interval has no end. is_tested is false for a fixed test before its time. status is ok, or the
-    reason why there are no numbers. better is up or down.
+    control is 0 or the interval has no end. is_tested is false for a fixed test before its time.
+    verdict is better or worse where the marts say so: of a metric that decides the decision, of others
+    the test after correction; not judged where a health check fails. status is ok, or the reason why there are no numbers. better is up or
+    down.
     """
 
     experiment_name: str
@@ -62,20 +64,21 @@ class MetricResult:
     upper: float | None
     alpha: float
     is_tested: bool
+    verdict: Literal["better", "worse", "not judged"] | None
     status: str
 
     @property
     def direction(self) -> Direction:
-        """What the interval says: it lies on one side of zero, or it does not."""
+        """The verdict in words, or why there is none."""
         if self.status != "ok":
             return "unknown"
         if not self.is_tested:
             return "not tested yet"
+        if self.verdict is not None:
+            return self.verdict
         if self.lower is None or self.upper is None:
             return "unbounded"
-        if self.lower <= 0 <= self.upper:
-            return "no clear difference"
-        return "better" if (self.lower > 0) == (self.better != "down") else "worse"
+        return "no clear difference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,21 +214,28 @@ def _read_experiments(connection: duckdb.DuckDBPyConnection) -> list[ExperimentR
                 results.deciding_ci_upper,
                 results.alpha,
                 results.inference != 'fixed' or decisions.is_complete,
+                case
+                    when decisions.decision = 'invalid' then 'not judged'
+                    when results.metric_role = 'exploratory' then
+                        case
+                            when not coalesce(results.is_significant, false) then null
+                            when (results.absolute_effect > 0) = (results.better = 'up') then 'better'
+                            else 'worse'
+                        end
+                    when list_contains(decisions.deteriorated, results.metric_name) then 'worse'
+                    when list_contains(decisions.winning, results.metric_name) then 'better'
+                end,
                 results.status
             from marts.rpt_experiment_results as results
-            inner join marts.rpt_experiment_decisions as decisions
+            inner join (
+                select
+                    *,
+                    string_split(deteriorated_metrics, ', ') as deteriorated,
+                    string_split(winning_metrics, ', ') as winning
+                from marts.rpt_experiment_decisions
+            ) as decisions
                 using (experiment_name, treatment_variant)
-            where
-                results.segment_name = 'all'
-                and (
-                    results.adjustment = 'none'
-                    or (results.adjustment = 'cuped' and results.status = 'ok')
-                )
-            qualify
-                row_number() over (
-                    partition by results.experiment_name, metric_name, treatment_variant
-                    order by results.adjustment
-                ) = 1
+            where results.segment_name = 'all' and results.is_deciding
             order by
                 results.experiment_name,
                 treatment_variant,

@@ -195,8 +195,7 @@ def _arm(
     estimates = [each for each in scorecard.estimates if each.treatment == decision.treatment]
     overall = [each for each in estimates if each.segment_name == "all"]
     findings = [
-        _finding(chosen, raw, decision, experiment.inference, metrics)
-        for chosen, raw in _chosen(overall)
+        _finding(chosen, raw, decision, experiment, metrics) for chosen, raw in _chosen(overall)
     ]
     title = f"{decision.treatment} against {experiment.control}"
     return Arm(
@@ -208,7 +207,7 @@ def _arm(
         days=_day_tables(findings, scorecard.days),
         segments=_segments(anchor, title, findings, estimates, decision, experiment),
         differences=[
-            (_difference(each, metrics), bool(each.is_heterogeneous))
+            (_difference(each, metrics, decision), bool(each.is_heterogeneous))
             for each in scorecard.heterogeneity
             if each.treatment == decision.treatment
         ],
@@ -219,27 +218,24 @@ def _arm(
 
 
 def _chosen(estimates: Sequence[Estimate]) -> list[tuple[Estimate, Estimate | None]]:
-    """Return what decides for each metric, CUPED where there is one, with the raw beside it."""
-    found = []
-    for name in dict.fromkeys(each.metric for each in estimates):
-        by = {each.adjustment: each for each in estimates if each.metric == name}
-        adjusted, raw = by.get("cuped"), by.get("none")
-        if adjusted is not None and adjusted.status == "ok":
-            found.append((adjusted, raw))
-        elif raw is not None:
-            found.append((raw, None))
-    return found
+    """Return what decides for each metric, with the raw beside it where that is another."""
+    raw = {each.metric: each for each in estimates if each.adjustment == "none"}
+    return [
+        (each, None if each.adjustment == "none" else raw.get(each.metric))
+        for each in estimates
+        if each.is_deciding
+    ]
 
 
 def _finding(
     chosen: Estimate,
     raw: Estimate | None,
     decision: Decision,
-    inference: str,
+    experiment: Experiment,
     metrics: Mapping[str, Metric],
 ) -> Finding:
     metric = metrics.get(chosen.metric) or Metric(chosen.metric, chosen.metric, "", None)
-    tone, verdict = _verdict(chosen, decision, inference)
+    tone, verdict = _verdict(chosen, decision, experiment.inference)
     is_missing = chosen.status != "ok"
     return Finding(
         metric=metric,
@@ -253,7 +249,7 @@ def _finding(
         absolute=words.amount(chosen.absolute_effect, metric.unit, is_signed=True),
         interval=words.NOTHING if is_missing else words.interval(chosen.lower, chosen.upper),
         goal=_goal(chosen),
-        notes=_notes(chosen, metric),
+        notes=_notes(chosen, metric, experiment),
     )
 
 
@@ -272,6 +268,8 @@ def _verdict(estimate: Estimate, decision: Decision, inference: str) -> tuple[To
     if estimate.role == "guardrail" and estimate.minimum_effect is not None:
         is_failed = estimate.metric in decision.failed_guardrails
         return "unclear", "Harm not ruled out" if is_failed else "Within its limit"
+    if estimate.role in DECIDING_ROLES:
+        return "unclear", "No clear difference"
     return _side(estimate)
 
 
@@ -298,11 +296,11 @@ def _goal(estimate: Estimate) -> str:
     return words.ROLES.get(estimate.role, estimate.role)
 
 
-def _notes(estimate: Estimate, metric: Metric) -> list[str]:
+def _notes(estimate: Estimate, metric: Metric, experiment: Experiment) -> list[str]:
     codes = (
         None if estimate.status == "ok" else estimate.status,
         estimate.relative_reason,
-        estimate.sequential_reason,
+        estimate.interval_reason,
     )
     notes = [words.reason(code) for code in dict.fromkeys(codes) if code is not None]
     if estimate.p_value is not None:
@@ -312,6 +310,9 @@ def _notes(estimate: Estimate, metric: Metric) -> list[str]:
         notes.append(f"Adjusted by earlier behaviour, which takes away {removed} of the noise.")
     if estimate.role == "success" and estimate.minimum_effect is not None:
         notes.append(f"A change of {words.plain_percent(estimate.minimum_effect)} matters.")
+    if experiment.inference == "fixed" and _limit(estimate) is not None:
+        level = words.plain_percent(experiment.alpha)
+        notes.append(f"Its limit is tested one-sided at {level}; the interval has two sides.")
     if estimate.immature_units:
         notes.append(f"{words.count(estimate.immature_units)} too recent to count.")
     if estimate.cap is not None:
@@ -607,9 +608,11 @@ def _exclusions(scorecard: Scorecard) -> list[tuple[str, int]]:
     ]
 
 
-def _difference(found: Heterogeneity, metrics: Mapping[str, Metric]) -> str:
-    verdict = "the effect differs" if found.is_heterogeneous else "no sign that the effect differs"
+def _difference(found: Heterogeneity, metrics: Mapping[str, Metric], decision: Decision) -> str:
     metric = _label(metrics, found.metric)
+    if not decision.is_complete:
+        return f"{metric} by {found.segment_name}: tested once, when the experiment is complete."
+    verdict = "the effect differs" if found.is_heterogeneous else "no sign that the effect differs"
     return f"{metric} by {found.segment_name}: {verdict} (p {_equals(found.p_value)})."
 
 

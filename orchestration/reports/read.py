@@ -115,6 +115,7 @@ class Estimate:
     p_value: float | None
     multiplicity_method: str | None
     family_size: int | None
+    is_deciding: bool
     is_significant: bool | None
     variance_removed: float | None
     minimum_effect: float | None
@@ -123,7 +124,7 @@ class Estimate:
     immature_units: int
     cap: float | None
     relative_reason: str | None
-    sequential_reason: str | None
+    interval_reason: str | None
     status: str
 
 
@@ -368,6 +369,7 @@ _ESTIMATES = f"""
         results.p_value_adjusted,
         results.multiplicity_method,
         results.family_size,
+        results.is_deciding,
         results.is_significant,
         results.variance_removed,
         results.minimum_effect,
@@ -377,9 +379,9 @@ _ESTIMATES = f"""
         coalesce(results.numerator_cap, results.denominator_cap),
         results.relative_effect_missing_reason,
         if(
-            decisions.is_early or results.deciding_interval = 'always_valid',
+            decisions.is_early,
             results.sequential_missing_reason,
-            null
+            results.deciding_ci_missing_reason
         ),
         results.status
     from marts.rpt_experiment_results as results

@@ -332,13 +332,25 @@ def test_metrics_are_judged_as_the_decision_says(altered: Callable[..., Sequence
         "where experiment_name = 'inline-ranking'",
         "update marts.rpt_experiment_results set status = 'ok' "
         "where experiment_name = 'inline-ranking' and adjustment = 'none'",
+        # significant alone, but no win in the experiment's family
+        "update marts.rpt_experiment_decisions set winning_metrics = null, is_complete = true, "
+        "deteriorated_metrics = null, decision = 'do_not_ship' "
+        "where experiment_name = 'sidebar-layout'",
+        "update marts.rpt_experiment_results set status = 'ok', is_significant = true, "
+        "absolute_effect = 1, relative_effect = 0.1 where experiment_name = 'sidebar-layout'",
         "update marts.rpt_experiment_decisions set is_complete = false, decision = 'keep_running' "
         "where experiment_name = 'concise-answers'",
     )
     rows = parsed(page_of(pages, "inline-ranking")).rows
     assert rows["acceptance_rate"][-1].endswith("Better")
     assert rows["edit_survival"][-1].endswith("Harm not ruled out")
-    early = parsed(page_of(pages, "concise-answers")).rows
+    sidebar = parsed(page_of(pages, "sidebar-layout")).rows
+    assert sidebar["turns_per_user"][-1].endswith("No clear difference")
+    assert sidebar["acceptance_rate"][-1].endswith("Better")
+    early_page = parsed(page_of(pages, "concise-answers"))
+    assert "the effect differs" not in early_page.text
+    assert "Its limit is tested one-sided at 5%" in early_page.text
+    early = early_page.rows
     assert {cells[-1].split(maxsplit=1)[-1] for cells in early.values()} <= {
         "Not tested yet",
         "No estimate",

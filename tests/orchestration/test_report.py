@@ -1,9 +1,10 @@
-"""What the summary says follows from the marts; a direction is only the side of an interval."""
+"""What the summary says follows from the marts, verdicts too."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from io import StringIO
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -25,6 +26,7 @@ CLICKS = MetricResult(
     upper=0.1081,
     alpha=0.05,
     is_tested=True,
+    verdict="better",
     status="ok",
 )
 SHIP = Decision("e", "treatment", "ship", "Better on clicks.")
@@ -40,21 +42,23 @@ def shown(report: ExperimentReport) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("lower", "upper", "better", "expected"),
+    ("lower", "upper", "verdict", "expected"),
     [
-        (0.01, 0.2, "up", "better"),
-        (0.01, 0.2, "down", "worse"),
-        (-0.2, -0.01, "up", "worse"),
-        (-0.2, -0.01, "down", "better"),
-        (-0.1, 0.1, "up", "no clear difference"),
-        (0.0, 0.1, "up", "no clear difference"),
-        (None, 0.1, "up", "unbounded"),
+        (0.01, 0.2, "better", "better"),
+        (0.01, 0.2, "worse", "worse"),
+        # other comparisons count too: an interval that leaves 0 out is no verdict
+        (0.01, 0.2, None, "no clear difference"),
+        # shown at an earlier look
+        (-0.1, 0.1, "better", "better"),
+        (None, 0.1, "worse", "worse"),
+        (None, 0.1, None, "unbounded"),
+        (0.01, 0.2, "not judged", "not judged"),
     ],
 )
-def test_a_direction_is_which_side_of_zero_the_interval_lies_on(
-    lower: float | None, upper: float | None, better: str, expected: str
+def test_a_direction_is_the_verdict_of_the_marts(
+    lower: float | None, upper: float | None, verdict: Any, expected: str
 ) -> None:
-    assert replace(CLICKS, lower=lower, upper=upper, better=better).direction == expected
+    assert replace(CLICKS, lower=lower, upper=upper, verdict=verdict).direction == expected
 
 
 def test_without_numbers_there_is_no_direction() -> None:

@@ -1,35 +1,101 @@
-{#- Several comparisons at once. Success metrics x treatments of an experiment: Holm (1979).
-    Exploratory metrics and segments: Benjamini and Hochberg (1995), on e-values where looks are
-    sequential (Wang and Ramdas 2022). Intervals are widened to match (Benjamini and Yekutieli
-    2005), so that they leave 0 out exactly where the adjusted p-value is at most alpha. -#}
+{#- Several comparisons at once, by the estimates that decide: CUPED where it could be computed, else
+    the raw one. Success metrics x treatments as declared: Holm (1979), in each direction for itself,
+    so that what gets worse frees no alpha for what gets better. Exploratory metrics and segments:
+    Benjamini and Hochberg (1995), on e-values where looks are sequential (Wang and Ramdas 2022). An
+    adjustment that does not decide is tested as if it did, for every metric that has it. Intervals are at the level that the step grants, and leave 0 out exactly where
+    the adjusted p-value of the same look is at most alpha. They are of now, while sequential p-values
+    of deciding metrics remember what was shown: intervals may be intersected only while what they
+    cover stays the same (Howard, Ramdas, McAuliffe and Sekhon 2021), and what units do adds up. -#}
 with
 
 tests as (
     select * from {{ ref('int_experiment_tests') }}
 ),
 
--- the smallest p-value of all looks stays valid; the most evidence of all days gives it
-running as (
+experiment_metrics as (
+    select * from {{ ref('stg_declarations__experiment_metrics') }}
+),
+
+variants as (
+    select * from {{ ref('stg_declarations__experiment_variants') }}
+),
+
+-- what is declared counts, with or without data
+arms as (
+    select
+        experiment_name,
+        count(*) as variant_count
+    from variants
+    group by experiment_name
+),
+
+declared_families as (
+    select
+        experiment_metrics.experiment_name,
+        (arms.variant_count - 1) * count(*) as success_comparisons
+    from experiment_metrics
+    inner join arms
+        on experiment_metrics.experiment_name = arms.experiment_name
+    where experiment_metrics.role = 'success'
+    group by experiment_metrics.experiment_name, arms.variant_count
+),
+
+directed as (
     select
         tests.*,
-        max(log_e_value) over (
-            partition by
-                experiment_name, metric_name, treatment_variant, segment_name, segment_value,
-                adjustment
-            order by as_of_date, is_final
-            rows between unbounded preceding and current row
-        ) as best_log_e_value
+        case when better = 'down' then -absolute_effect else absolute_effect end as improvement,
+        case adjustment
+            when 'cuped' then status = 'ok'
+            when 'none'
+                then max(case when adjustment = 'cuped' and status = 'ok' then 1 else 0 end) over (
+                    partition by
+                        experiment_name, metric_name, treatment_variant, segment_name,
+                        segment_value, as_of_date, is_final
+                ) = 0
+            else false
+        end as is_deciding
     from tests
+),
+
+-- the smallest p-value of all looks stays valid; the most evidence of all days gives it. An interval
+-- that leaves 0 out lies on its effect's side, so that each direction has evidence of its own
+running as (
+    select
+        directed.*,
+        max(log_e_value) over looks_so_far as best_log_e_value,
+        max(case when improvement > 0e0 then log_e_value end) over looks_so_far
+            as improvement_log_e_value,
+        max(case when improvement < 0e0 then log_e_value end) over looks_so_far
+            as harm_log_e_value
+    from directed
+    window looks_so_far as (
+        partition by
+            experiment_name, metric_name, treatment_variant, segment_name, segment_value,
+            adjustment
+        order by is_final, as_of_date
+        rows between unbounded preceding and current row
+    )
 ),
 
 grouped as (
     select
         running.*,
+        {%- for direction, output in [
+            ('best', 'sequential_p_value'),
+            ('improvement', 'sequential_improvement_p_value'),
+            ('harm', 'sequential_harm_p_value'),
+        ] %}
         case
             when log_e_value is null then null
-            when best_log_e_value > 0e0 then exp(-least(best_log_e_value, 7e2))
+            when {{ direction }}_log_e_value > 0e0
+                then exp(-least({{ direction }}_log_e_value, 7e2))
             else 1e0
-        end as sequential_p_value,
+        end as {{ output }},
+        {%- endfor %}
+        case
+            when inference = 'fixed' then improvement > 0e0
+            else coalesce(improvement_log_e_value, -1e300) > coalesce(harm_log_e_value, -1e300)
+        end as is_improvement,
         case
             when segment_name != 'all' or metric_role = 'exploratory' then 'exploratory'
             when metric_role = 'success' then 'success'
@@ -56,51 +122,87 @@ tested as (
             when family != 'exploratory' then sequential_p_value
             when log_e_value > 0e0 then exp(-least(log_e_value, 7e2))
             when log_e_value is not null then 1e0
-        end as tested_p_value
+        end as tested_p_value,
+        case when family = 'success' then is_improvement end as tested_direction
     from grouped
+),
+
+alternatives as (
+    select
+        tested.*,
+        {%- for adjustment in ['none', 'lin', 'post_stratified'] %}
+        {%- for scope, columns in [
+            ('comparison', 'metric_name, treatment_variant, segment_name, segment_value, family'),
+            ('family', 'family'),
+        ] %}
+        max(
+            case
+                when adjustment = '{{ adjustment }}' and status = 'ok' and not is_deciding then 1
+                else 0
+            end
+        ) over (
+            partition by experiment_name, as_of_date, is_final, {{ columns }}
+        ) = 1 as {{ scope }}_has_{{ adjustment }},
+        {%- endfor %}
+        {%- endfor %}
+        case when is_deciding then 'deciding' else adjustment end as family_estimates
+    from tested
+),
+
+-- where another metric has no such estimate, the one that decides stands in
+members as (
+    select
+        alternatives.*,
+        false as is_stand_in
+    from alternatives
+    {%- for adjustment in ['none', 'lin', 'post_stratified'] %}
+    union all
+    select
+        {{ relation_without_columns('alternatives', 'family_estimates') }},
+        '{{ adjustment }}' as family_estimates,
+        true as is_stand_in
+    from alternatives
+    where is_deciding and family_has_{{ adjustment }} and not comparison_has_{{ adjustment }}
+    {%- endfor %}
 ),
 
 ranked as (
     select
-        tested.*,
+        members.*,
         row_number() over (
             partition by
-                experiment_name, adjustment, as_of_date, is_final, family, tested_p_value is null
+                members.experiment_name, family_estimates, as_of_date, is_final, family,
+                tested_direction, tested_p_value is null
             order by tested_p_value, metric_name, treatment_variant, segment_name, segment_value
         ) as rank_in_family,
-        count(tested_p_value) over (
-            partition by experiment_name, adjustment, as_of_date, is_final, family
-        ) as family_size,
-        row_number() over (
-            partition by
-                adjustment, as_of_date, is_final, family, tested_p_value is null
-            order by tested_p_value, experiment_name, metric_name, treatment_variant
-        ) as rank_in_programme,
-        count(tested_p_value) over (
-            partition by adjustment, as_of_date, is_final, family
-        ) as programme_size
-    from tested
+        case
+            when family = 'success' then declared_families.success_comparisons
+            else count(tested_p_value) over (
+                partition by
+                    members.experiment_name, family_estimates, as_of_date, is_final, family
+            )
+        end as family_size
+    from members
+    left join declared_families
+        on members.experiment_name = declared_families.experiment_name
 ),
 
 stepped as (
     select
         ranked.*,
         max((family_size - rank_in_family + 1e0) * tested_p_value) over (
-            partition by experiment_name, adjustment, as_of_date, is_final, family
+            partition by
+                experiment_name, family_estimates, as_of_date, is_final, family, tested_direction
             order by rank_in_family
             rows between unbounded preceding and current row
         ) as step_down_p_value,
         min(family_size * tested_p_value / rank_in_family) over (
             partition by
-                experiment_name, adjustment, as_of_date, is_final, family, tested_p_value is null
+                experiment_name, family_estimates, as_of_date, is_final, family, tested_direction,
+                tested_p_value is null
             order by rank_in_family
             rows between current row and unbounded following
-        ) as step_up_p_value,
-        min(programme_size * tested_p_value / rank_in_programme) over (
-            partition by adjustment, as_of_date, is_final, family, tested_p_value is null
-            order by rank_in_programme
-            rows between current row and unbounded following
-        ) as programme_step_up_p_value
+        ) as step_up_p_value
     from ranked
 ),
 
@@ -112,11 +214,7 @@ adjusted as (
             when multiplicity_method = 'holm' then least(step_down_p_value, 1e0)
             when multiplicity_method = 'none' then tested_p_value
             else least(step_up_p_value, 1e0)
-        end as p_value_adjusted,
-        case
-            when family = 'success' and is_final and tested_p_value is not null
-                then least(programme_step_up_p_value, 1e0)
-        end as programme_p_value_adjusted
+        end as p_value_adjusted
     from stepped
 ),
 
@@ -124,7 +222,8 @@ counted as (
     select
         adjusted.*,
         sum(case when p_value_adjusted <= alpha then 1e0 else 0e0 end) over (
-            partition by experiment_name, adjustment, as_of_date, is_final, family
+            partition by
+                experiment_name, family_estimates, as_of_date, is_final, family, tested_direction
         ) as rejected_count
     from adjusted
 ),
@@ -152,17 +251,21 @@ matched as (
         critical_values.*,
         case
             when inference = 'fixed' then fixed_critical_value
-            else sqrt(2e0 * (mixture + 1e0) / mixture * (ln(mixture + 1e0) / 2e0 - ln(interval_alpha)))
+            else {{ confidence_sequence_boundary('mixture', 'interval_alpha') }}
         end as adjusted_critical_value
     from critical_values
 )
 
 select
     {{ relation_without_columns('matched', [
-        'fixed_critical_value', 'adjusted_critical_value', 'rank_in_family', 'rank_in_programme',
-        'programme_size', 'step_down_p_value', 'step_up_p_value', 'programme_step_up_p_value',
-        'rejected_count', 'tested_p_value', 'best_log_e_value',
+        'fixed_critical_value', 'adjusted_critical_value', 'rank_in_family', 'step_down_p_value',
+        'step_up_p_value', 'rejected_count', 'tested_p_value', 'tested_direction',
+        'best_log_e_value', 'improvement_log_e_value', 'harm_log_e_value', 'improvement',
+        'is_improvement', 'is_stand_in', 'family_estimates',
+        'comparison_has_none', 'comparison_has_lin', 'comparison_has_post_stratified',
+        'family_has_none', 'family_has_lin', 'family_has_post_stratified',
     ] | join(', ')) }},
     absolute_effect - adjusted_critical_value * absolute_std_error as adjusted_ci_lower,
     absolute_effect + adjusted_critical_value * absolute_std_error as adjusted_ci_upper
 from matched
+where not is_stand_in

@@ -108,7 +108,7 @@ tails as (
     select
         tests.*,
         test_alpha / test_sides as test_tail,
-        -2e0 * ln(tests.alpha) + ln(1e0 - 2e0 * ln(tests.alpha)) as mixture,
+        {{ confidence_sequence_mixture('tests.alpha') }} as mixture,
         final_bounds.critical_value as final_bound
     from tests
     left join final_bounds
@@ -139,7 +139,7 @@ select
     case inference
         when 'fixed' then -({{ normal_quantile('test_tail') }})
         when 'group_sequential' then final_bound
-        else sqrt(2e0 * (mixture + 1e0) / mixture * (ln(mixture + 1e0) / 2e0 - ln(test_alpha)))
+        else {{ confidence_sequence_boundary('mixture', 'test_alpha') }}
     end as critical_value,
     -({{ normal_quantile('test_beta') }}) as power_quantile
 from tails

@@ -1,16 +1,13 @@
 {#- What each declared metric says for the decision: the estimate that decides, and the three
-    questions asked of it. Does it win (Holm 1979 over success metrics x treatments), is it not
-    worse than its margin (alpha each: all guardrails must pass), does it get worse (one-sided,
+    questions asked of it. Does it win (by its p-value in the family of int_experiment_adjusted), is it
+    not worse than its margin (alpha each: all guardrails must pass), does it get worse (one-sided,
     alpha / metrics, Bonferroni): Schultzberg, Ankargren and Frånberg 2024. Where bounds are
     declared, their looks answer. -#}
 with
 
 results as (
     select * from {{ ref('rpt_experiment_results') }}
-    where
-        segment_name = 'all'
-        and adjustment in ('none', 'cuped')
-        and metric_role != 'exploratory'
+    where segment_name = 'all' and is_deciding and metric_role != 'exploratory'
 ),
 
 looks as (
@@ -18,56 +15,42 @@ looks as (
     where is_latest
 ),
 
--- CUPED wherever there is history to adjust by
-preferred as (
-    select
-        results.*,
-        row_number() over (
-            partition by experiment_name, metric_name, treatment_variant
-            order by
-                case
-                    when adjustment = 'cuped' and status = 'ok' then 0
-                    when adjustment = 'none' then 1
-                    else 2
-                end
-        ) as preference
-    from results
-),
-
 directed as (
     select
-        preferred.*,
+        results.*,
         looks.is_won,
         looks.is_deteriorated,
         looks.is_within_margin as is_within_margin_at_look,
-        case when preferred.better = 'down' then -1e0 else 1e0 end as direction,
-        case preferred.inference
-            when 'fixed' then preferred.p_value
+        case when results.better = 'down' then -1e0 else 1e0 end as direction,
+        case results.inference
+            when 'fixed' then results.p_value
             when 'group_sequential' then looks.p_value
-            else preferred.sequential_p_value
+            else results.sequential_p_value
         end as deciding_p_value
-    from preferred
+    from results
     left join looks
         on
-            preferred.experiment_name = looks.experiment_name
-            and preferred.metric_name = looks.metric_name
-            and preferred.treatment_variant = looks.treatment_variant
-            and preferred.adjustment = looks.adjustment
-    where preferred.preference = 1
+            results.experiment_name = looks.experiment_name
+            and results.metric_name = looks.metric_name
+            and results.treatment_variant = looks.treatment_variant
+            and results.adjustment = looks.adjustment
 ),
 
 tested as (
     select
         directed.*,
-        direction * absolute_effect > 0e0 as is_improvement,
+        -- a win is an improvement that was shown at this look or before, and harm that was not
+        case
+            when inference = 'fixed' then direction * absolute_effect > 0e0
+            else
+                sequential_improvement_p_value < sequential_harm_p_value
+                and sequential_harm_p_value > alpha
+        end as is_improvement,
         case
             when inference = 'fixed' and direction * absolute_effect < 0e0 then p_value / 2e0
             when inference = 'fixed' then 1e0 - p_value / 2e0
             when inference = 'group_sequential' then null
-            when log_e_value is null then null
-            when direction * absolute_effect < 0e0 and log_e_value > 0e0
-                then exp(-least(log_e_value, 7e2))
-            else 1e0
+            else sequential_harm_p_value
         end as deterioration_p_value,
         case
             when metric_role != 'guardrail' or minimum_effect is null then null
@@ -80,27 +63,13 @@ tested as (
 ),
 
 -- the family is what is declared: a metric without data counts as one that did not win
-ranked as (
+counted as (
     select
         tested.*,
         count(*) over (partition by experiment_name, metric_role) as role_size,
         count(*) over (partition by experiment_name, treatment_variant) as treatment_metrics,
-        row_number() over (
-            partition by experiment_name, metric_role
-            order by coalesce(deciding_p_value, 1e0), metric_name, treatment_variant
-        ) as role_rank
+        coalesce(p_value_adjusted, 1e0) as success_p_value
     from tested
-),
-
-stepped as (
-    select
-        ranked.*,
-        max((role_size - role_rank + 1e0) * coalesce(deciding_p_value, 1e0)) over (
-            partition by experiment_name, metric_role
-            order by role_rank
-            rows between unbounded preceding and current row
-        ) as step_down_p_value
-    from ranked
 )
 
 select
@@ -123,13 +92,12 @@ select
     deciding_p_value,
     case when metric_role = 'success' then role_size end as success_family_size,
     case
-        when metric_role = 'success' and inference != 'group_sequential'
-            then least(step_down_p_value, 1e0)
+        when metric_role = 'success' and inference != 'group_sequential' then success_p_value
     end as success_p_value,
     coalesce(
         case
             when inference = 'group_sequential' then is_won
-            else metric_role = 'success' and is_improvement and step_down_p_value <= alpha
+            else metric_role = 'success' and is_improvement and success_p_value <= alpha
         end,
         false
     ) as is_win,
@@ -148,4 +116,4 @@ select
         false
     ) as is_deteriorated,
     status
-from stepped
+from counted

@@ -100,9 +100,8 @@ mixtures as (
                 then null
             -- a hair more: on a few units the share may be 0.04 but for rounding
             when denominator_dispersion is null or denominator_dispersion <= 4.00000004e-2
-                then (control_units + treatment_units) * (
-                    -2e0 * ln(alpha) + ln(1e0 - 2e0 * ln(alpha))
-                ) / nullif(tuning_units, 0e0)
+                then (control_units + treatment_units)
+                    * {{ confidence_sequence_mixture('alpha') }} / nullif(tuning_units, 0e0)
         end as mixture
     from welch
 ),
@@ -115,12 +114,8 @@ margins as (
                 then t_statistic * t_statistic * mixture / (2e0 * (mixture + 1e0))
                     - ln(mixture + 1e0) / 2e0
         end as log_e_value,
-        case
-            when status = 'ok'
-                then sqrt(
-                    2e0 * (mixture + 1e0) / mixture * (ln(mixture + 1e0) / 2e0 - ln(alpha))
-                )
-        end as sequential_critical_value,
+        case when status = 'ok' then {{ confidence_sequence_boundary('mixture', 'alpha') }} end
+            as sequential_critical_value,
         -- worse than the margin: direction x effect <= -margin x |baseline|, both estimated
         case
             when status = 'ok' and metric_role = 'guardrail' and minimum_effect is not null
@@ -240,6 +235,7 @@ select
     mixture,
     log_e_value,
     sequential_critical_value,
+    sequential_g,
     sequential_lower as sequential_ci_lower,
     sequential_upper as sequential_ci_upper,
     minimum_effect,

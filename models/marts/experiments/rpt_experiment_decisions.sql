@@ -26,6 +26,10 @@ health as (
     where status = 'fail'
 ),
 
+states as (
+    select * from {{ ref('int_experiment_states') }}
+),
+
 as_of as (
     select * from {{ ref('int_as_of') }}
 ),
@@ -64,9 +68,17 @@ described as (
                     end,
                     confidence,
                     case deciding_interval
-                        when 'always_valid' then ' always-valid interval)'
-                        when 'repeated' then ' repeated interval)'
-                        else ' interval)'
+                        when 'always_valid' then ' always-valid interval'
+                        when 'repeated' then ' repeated interval'
+                        else ' interval'
+                    end,
+                    -- the interval is of now, the verdict remembers
+                    case
+                        when deciding_interval in ('always_valid', 'repeated')
+                            and (is_win or is_deteriorated)
+                            and deciding_ci_lower <= 0e0 and deciding_ci_upper >= 0e0
+                            then ', shown at an earlier look)'
+                        else ')'
                     end
                 )
             end
@@ -91,7 +103,6 @@ judged as (
         min(deterioration_alpha) as deterioration_alpha,
         max(control_units) as control_units,
         max(treatment_units) as treatment_units,
-        max(case when immature_units > 0 then 1 else 0 end) = 1 as has_open_windows,
         {{ sorted_list_text(
             "case when immature_units > 0 then concat(metric_name, ' (', immature_units, ' units)') end"
         ) }} as open_windows,
@@ -161,12 +172,20 @@ situations as (
         experiments.ended_at,
         experiments.alpha,
         experiments.power,
+        concat(
+            ', one-sided at ',
+            case
+                when abs(1e2 * experiments.alpha - round(1e2 * experiments.alpha)) < 1e-9
+                    then {{ decimal_text('1e2 * experiments.alpha', 0) }}
+                else {{ decimal_text('1e2 * experiments.alpha', 1) }}
+            end,
+            '%'
+        ) as one_sided_level,
         cast(as_of.as_of as date) as as_of_date,
         coalesce(experiments.started_at > as_of.as_of, false) as is_planned,
         -- at its end, units that entered late may still have open windows
-        coalesce(experiments.ended_at <= as_of.as_of, false) as has_ended,
-        coalesce(experiments.ended_at <= as_of.as_of and not judged.has_open_windows, false)
-            as is_complete,
+        states.has_ended,
+        states.is_complete,
         {%- for column in judged_columns %}
         judged.{{ column }},
         {%- endfor %}
@@ -174,6 +193,8 @@ situations as (
         explained.details
     from experiments
     cross join as_of
+    inner join states
+        on experiments.experiment_name = states.experiment_name
     inner join variants
         on
             experiments.experiment_name = variants.experiment_name
@@ -253,7 +274,12 @@ select
                 then concat(
                     'Better on ', wins,
                     -- concat skips nulls on one engine and keeps them on the other
-                    coalesce('; within the margin: ' || kept_guardrails, ''),
+                    coalesce(
+                        '; within the margin'
+                        -- the interval beside it has two sides
+                        || case when inference = 'fixed' then one_sided_level else '' end
+                        || ': ' || kept_guardrails, ''
+                    ),
                     '. Nothing is shown to get worse, and no health check fails.'
                 )
             when 'unsafe'

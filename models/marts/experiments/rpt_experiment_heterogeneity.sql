@@ -7,6 +7,10 @@ judged as (
     where is_final and segment_name != 'all' and adjustment = 'none' and status = 'ok'
 ),
 
+states as (
+    select * from {{ ref('int_experiment_states') }}
+),
+
 pooled as (
     select
         experiment_name,
@@ -77,16 +81,21 @@ adjusted as (
 )
 
 select
-    experiment_name,
-    metric_name,
-    treatment_variant,
-    segment_name,
-    segment_values,
-    pooled_effect,
-    cochran_q,
-    degrees_of_freedom,
-    greatest((cochran_q - degrees_of_freedom) / nullif(cochran_q, 0e0), 0e0) as heterogeneous_share,
-    p_value,
-    p_value_adjusted,
-    p_value_adjusted <= alpha as is_heterogeneous
+    adjusted.experiment_name,
+    adjusted.metric_name,
+    adjusted.treatment_variant,
+    adjusted.segment_name,
+    adjusted.segment_values,
+    adjusted.pooled_effect,
+    adjusted.cochran_q,
+    adjusted.degrees_of_freedom,
+    greatest(
+        (adjusted.cochran_q - adjusted.degrees_of_freedom) / nullif(adjusted.cochran_q, 0e0), 0e0
+    ) as heterogeneous_share,
+    adjusted.p_value,
+    adjusted.p_value_adjusted,
+    -- a test for one look, whatever the experiment's inference
+    states.is_complete and adjusted.p_value_adjusted <= adjusted.alpha as is_heterogeneous
 from adjusted
+inner join states
+    on adjusted.experiment_name = states.experiment_name

@@ -11,6 +11,10 @@ experiments as (
     select * from {{ ref('stg_declarations__experiments') }}
 ),
 
+states as (
+    select * from {{ ref('int_experiment_states') }}
+),
+
 centred as (
     select
         moments.*,
@@ -151,25 +155,36 @@ adjusted as (
 )
 
 select
-    experiment_name,
-    metric_name,
-    treatment_variant,
-    other_experiment_name,
-    other_treatment_variant,
-    treated_units,
-    alone_units,
-    other_units,
-    neither_units,
-    interaction_effect,
-    std_error,
-    p_value,
-    p_value_adjusted,
-    p_value_adjusted <= alpha as is_interaction,
-    dependence_statistic,
-    dependence_p_value,
+    adjusted.experiment_name,
+    adjusted.metric_name,
+    adjusted.treatment_variant,
+    adjusted.other_experiment_name,
+    adjusted.other_treatment_variant,
+    adjusted.treated_units,
+    adjusted.alone_units,
+    adjusted.other_units,
+    adjusted.neither_units,
+    adjusted.interaction_effect,
+    adjusted.std_error,
+    adjusted.p_value,
+    adjusted.p_value_adjusted,
+    -- a test for one look, whatever the experiment's inference
     case
-        when least(treated_units, alone_units, other_units, neither_units) < 2 then 'one_unit'
-        when p_value is null then 'zero_variance'
+        when adjusted.p_value_adjusted is not null
+            then states.is_complete and adjusted.p_value_adjusted <= adjusted.alpha
+    end as is_interaction,
+    adjusted.dependence_statistic,
+    adjusted.dependence_p_value,
+    case
+        when
+            least(
+                adjusted.treated_units, adjusted.alone_units, adjusted.other_units,
+                adjusted.neither_units
+            ) < 2
+            then 'one_unit'
+        when adjusted.p_value is null then 'zero_variance'
         else 'ok'
     end as status
 from adjusted
+inner join states
+    on adjusted.experiment_name = states.experiment_name

@@ -245,6 +245,10 @@ select
     interval_nominal_alpha,
     repeated_lower as repeated_ci_lower,
     repeated_upper as repeated_ci_upper,
+    case
+        when baseline = 0e0 then 'zero_baseline'
+        when repeated_g >= 1e0 then 'weak_denominator'
+    end as repeated_missing_reason,
     is_crossed,
     is_won,
     is_deteriorated,

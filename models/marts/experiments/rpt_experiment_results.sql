@@ -49,6 +49,17 @@ looks as (
     where is_latest
 ),
 
+states as (
+    select * from {{ ref('int_experiment_states') }}
+),
+
+programme as (
+    select
+        *,
+        'all' as segment_name
+    from {{ ref('int_experiment_programme') }}
+),
+
 as_of as (
     select * from {{ ref('int_as_of') }}
 ),
@@ -96,7 +107,7 @@ comparisons as (
         experiments.control_variant,
         experiments.inference,
         experiments.alpha,
-        experiments.ended_at,
+        states.is_complete,
         experiment_metrics.metric_name,
         experiment_metrics.role as metric_role,
         experiment_metrics.minimum_effect,
@@ -106,6 +117,8 @@ comparisons as (
         cells.segment_name,
         cells.segment_value
     from experiments
+    inner join states
+        on experiments.experiment_name = states.experiment_name
     inner join experiment_metrics
         on experiments.experiment_name = experiment_metrics.experiment_name
     inner join variants
@@ -189,10 +202,19 @@ select
         else judged.sequential_ci_{{ end }}
     end as deciding_ci_{{ end }},
     {%- endfor %}
-    judged.programme_p_value_adjusted,
     case
+        when judged.status != 'ok' then null
+        when counted.inference = 'fixed' then {{ relative_missing_reason('judged') }}
+        when looks.look is not null then looks.repeated_missing_reason
+        else {{ sequential_missing_reason('judged') }}
+    end as deciding_ci_missing_reason,
+    programme.programme_p_value_adjusted,
+    programme.programme_method,
+    coalesce(judged.is_deciding, true) as is_deciding,
+    case
+        -- once, when nothing more can come
         when counted.inference = 'fixed'
-            and (counted.ended_at is null or counted.ended_at > as_of.as_of)
+            and (not counted.is_complete or immature.immature_units > 0)
             then false
         when judged.multiplicity_method = 'declared_bounds'
             then judged.status = 'ok' and coalesce(looks.is_crossed, false)
@@ -231,6 +253,13 @@ left join looks
         and judged.treatment_variant = looks.treatment_variant
         and judged.adjustment = looks.adjustment
         and judged.segment_name = looks.segment_name
+left join programme
+    on
+        judged.experiment_name = programme.experiment_name
+        and judged.metric_name = programme.metric_name
+        and judged.treatment_variant = programme.treatment_variant
+        and judged.adjustment = programme.adjustment
+        and judged.segment_name = programme.segment_name
 left join immature
     on
         counted.experiment_name = immature.experiment_name

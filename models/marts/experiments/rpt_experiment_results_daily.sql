@@ -22,6 +22,7 @@ select
     judged.control_units,
     judged.treatment_units,
     {{ experiment_result_columns('judged') }},
+    judged.is_deciding,
     judged.inference,
     judged.alpha,
     judged.better,

@@ -2,9 +2,23 @@
     with fewer than three, of all metrics, in the direction that is better. -#}
 with
 
-judged as (
+adjusted as (
     select * from {{ ref('int_experiment_adjusted') }}
     where is_final and segment_name = 'all' and status = 'ok' and baseline != 0e0
+),
+
+states as (
+    select * from {{ ref('int_experiment_states') }}
+),
+
+-- an experiment whose data cannot be trusted says nothing about what experiments usually find
+judged as (
+    select adjusted.*
+    from adjusted
+    inner join states
+        on
+            adjusted.experiment_name = states.experiment_name
+            and not states.has_failed_check
 ),
 
 effects as (

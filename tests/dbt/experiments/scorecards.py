@@ -130,6 +130,9 @@ def declare(connection: duckdb.DuckDBPyConnection, comparisons: Iterable[Compari
             for each in given
         ],
     )
+    declare_variants(
+        connection, {(each.name, variant) for each in given for variant in ("control", "treatment")}
+    )
     fill(
         connection,
         "int_metrics_declared",
@@ -150,6 +153,18 @@ def declare(connection: duckdb.DuckDBPyConnection, comparisons: Iterable[Compari
         ],
     )
     fill(connection, "int_as_of", {"as_of": "timestamp"}, [{"as_of": datetime(2026, 3, 1)}])  # noqa: DTZ001 - UTC without zone, as in the warehouse
+
+
+def declare_variants(
+    connection: duckdb.DuckDBPyConnection, variants: Iterable[tuple[str, str]]
+) -> None:
+    """Fill the variants of experiments."""
+    fill(
+        connection,
+        "stg_declarations__experiment_variants",
+        dict.fromkeys(("experiment_name", "variant"), "varchar"),
+        [{"experiment_name": name, "variant": variant} for name, variant in sorted(variants)],
+    )
 
 
 def judge(comparisons: Iterable[Comparison]) -> dict[tuple[str, str], Row]:
@@ -217,14 +232,19 @@ def judge(comparisons: Iterable[Comparison]) -> dict[tuple[str, str], Row]:
         }
 
 
-def adjust(tests: Iterable[Row]) -> list[Row]:
-    """Run tests of one final look through the adjustment; rows in their order."""
+def adjust(tests: Iterable[Row], without_data: Iterable[Row] = ()) -> list[Row]:
+    """Run tests through the adjustment, of one final look unless they say otherwise; in their order.
+
+    Declared are the metrics and treatments that are tested, and metrics without data beside them:
+    experiment_name, metric_name, role.
+    """
     columns = {
         **dict.fromkeys(
             ("experiment_name", "metric_name", "metric_role", "treatment_variant", "inference"),
             "varchar",
         ),
         **dict.fromkeys(("segment_name", "segment_value", "adjustment", "status"), "varchar"),
+        "better": "varchar",
         "as_of_date": "date",
         "is_final": "boolean",
         **dict.fromkeys(
@@ -238,6 +258,7 @@ def adjust(tests: Iterable[Row]) -> list[Row]:
         "segment_value": "all",
         "adjustment": "none",
         "status": "ok",
+        "better": "up",
         "treatment_variant": "treatment",
         "as_of_date": date(2026, 3, 1),
         "is_final": True,
@@ -246,12 +267,21 @@ def adjust(tests: Iterable[Row]) -> list[Row]:
         "absolute_std_error": 1.0,
         "degrees_of_freedom": 1e6,
     }
+    given: list[Row] = [defaults | test | {"place": place} for place, test in enumerate(tests)]
+    metrics = {(row["experiment_name"], row["metric_name"], row["metric_role"]) for row in given}
+    names = ("experiment_name", "metric_name", "role")
     with duckdb.connect() as connection:
+        fill(connection, "int_experiment_tests", columns, given)
         fill(
             connection,
-            "int_experiment_tests",
-            columns,
-            [defaults | test | {"place": place} for place, test in enumerate(tests)],
+            "stg_declarations__experiment_metrics",
+            dict.fromkeys(names, "varchar"),
+            [*(dict(zip(names, each, strict=True)) for each in sorted(metrics)), *without_data],
+        )
+        declare_variants(
+            connection,
+            {(row["experiment_name"], row["treatment_variant"]) for row in given}
+            | {(row["experiment_name"], "control") for row in given},
         )
         build(connection, "int_experiment_adjusted")
         return rows(connection, "select * from int_experiment_adjusted order by place")

@@ -145,6 +145,7 @@ def test_tea_tasting_adjusts_alike(
             "metric_name": metric,
             "metric_role": role,
             "inference": "fixed",
+            "absolute_effect": 1.0,
             "p_value": scorecard[metric]["p_value"],
         }
         for metric in ("mean", "ratio")

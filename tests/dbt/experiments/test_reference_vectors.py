@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
+from scipy.optimize import brentq
+from scipy.stats import norm
 
 from tests.dbt.experiments.model_sql import Row, build, fill, render, rows
 from tests.dbt.experiments.scorecards import NAMES, Arm, Comparison, adjust, declare, judge
+from tests.dbt.experiments.test_sequential_bounds import spent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 Vector = dict[str, Any]
@@ -38,7 +41,6 @@ MIXTURE = (
     "mixture sequential ratio test with a mixture that shrinks; attune has confidence sequences"
 )
 CONFSEQ = "another confidence sequence; attune's is asymptotic (Waudby-Smith et al. 2024)"
-GROUP = "group-sequential bounds are not built"
 PROCEDURE = "another procedure; attune adjusts by Holm and Benjamini-Hochberg"
 MARGIN = "normal tail, and the margin taken as known; attune's margin is of an estimated control"
 BAYES_INTERVAL = "attune reports the posterior's mean and standard deviation, no interval"
@@ -56,8 +58,6 @@ OTHERS = {
     "mtc_hochberg_bonferroni": PROCEDURE,
     "mtc_holm_sidak": PROCEDURE,
     "ztest_one_sided_decrease": NORMAL,
-    "bounds_gst_4": GROUP,
-    "gst_two_sided_first_look": GROUP,
     "statsig_msprt": MIXTURE,
     "confseq_normal_two_sided": CONFSEQ,
     "confseq_beta_binomial_two_sided": CONFSEQ,
@@ -202,6 +202,8 @@ BELOW = {
     "mtc_bh",
     "mtc_holm_bonferroni",
     "e_bh",
+    "bounds_gst_4",
+    "gst_two_sided_first_look",
     "fieller_rel_mean",
     "fieller_unbounded",
     "quantile_order_ci",
@@ -404,6 +406,7 @@ def test_adjusted_p_values(name: str, vectors: Vectors) -> None:
             "metric_role": "exploratory" if name == "mtc_bh" else "success",
             "inference": "fixed",
             "alpha": vector["settings"]["alpha"],
+            "absolute_effect": 1.0,
             "p_value": p_value,
         }
         for place, p_value in enumerate(vector["input"]["p_values"])
@@ -434,6 +437,39 @@ def test_e_values_by_benjamini_hochberg(vectors: Vectors) -> None:
     assert {row["multiplicity_method"] for row in tested} == {"e_bh"}
     rejected = [int(row["p_value_adjusted"] <= row["alpha"]) for row in tested]
     assert rejected == vector["expected"]["reject"]
+
+
+def test_group_sequential_bounds(vectors: Vectors) -> None:
+    vector = vectors["bounds_gst_4"]
+    looks = list(
+        zip(vector["input"]["information_fractions"], vector["expected"]["z_bounds"], strict=True)
+    )
+    # alpha is spent as the square of the information
+    for place, (information, wanted) in enumerate(looks):
+        due = vector["settings"]["alpha"] * information**2
+
+        def excess(
+            bound: float, looked: list[tuple[float, float]], now: float, due: float
+        ) -> float:
+            return spent([*looked, (now, bound)]) - due
+
+        bound = brentq(excess, 1, 5, args=(looks[:place], information, due))
+        assert_close(bound, wanted, vector, f"bound of look {place + 1}")
+
+
+def test_interval_at_the_first_look(vectors: Vectors) -> None:
+    vector = vectors["gst_two_sided_first_look"]
+    given, expected = vector["input"], vector["expected"]
+    control, treatment = (plain_arm(given[side]) for side in ("control", "treatment"))
+    (row,) = judge([Comparison("one", control, treatment)]).values()
+    assert_close(row["absolute_effect"], expected["difference"], vector, "difference")
+    units = given["control"]["n"] + given["treatment"]["n"]
+    information = units / given["final_expected_sample_size"]
+    alpha = 1 - vector["settings"]["interval_size"]
+    bound = float(norm.isf(alpha * information**2 / 2))
+    for end, sign in zip(expected["ci"], (-1, 1), strict=True):
+        found = row["absolute_effect"] + sign * bound * row["absolute_std_error"]
+        assert_close(found, end, vector, "interval")
 
 
 def fieller(vector: Vector) -> Row:
@@ -591,10 +627,23 @@ def test_both_parts_of_a_ratio_are_capped_over_the_same_population(vectors: Vect
     assert_close(row["ratio"], vector["expected"]["uncapped_ratio"], vector, "ratio")
 
 
-def interactions(cells: Mapping[tuple[str, str], tuple[int, float, float]]) -> Row:
+def declare_states(connection: duckdb.DuckDBPyConnection, states: Iterable[Row]) -> None:
+    """Fill int_experiment_states; experiments are complete and sound unless they say otherwise."""
+    fill(
+        connection,
+        "int_experiment_states",
+        {"experiment_name": "varchar", "is_complete": "boolean", "has_failed_check": "boolean"},
+        [{"is_complete": True, "has_failed_check": False} | state for state in states],
+    )
+
+
+def interactions(
+    cells: Mapping[tuple[str, str], tuple[int, float, float]], *, is_complete: bool = True
+) -> Row:
     """Screen one pair of experiments: (own variant, other variant) -> units, mean, variance."""
     with duckdb.connect() as connection:
         declare(connection, [Comparison("one")])
+        declare_states(connection, [{"experiment_name": "one", "is_complete": is_complete}])
         parts = ("numerator", "denominator")
         fill(
             connection,
@@ -655,6 +704,17 @@ def test_interaction_of_two_experiments(vectors: Vectors) -> None:
         assert_close(row[column], vector["expected"][number], vector, number)
 
 
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_an_interaction_is_called_once_the_experiment_is_complete(is_complete: bool) -> None:
+    arms = ("control", "treatment")
+    row = interactions(
+        {(own, other): (100, 9.0 * (own == other), 1.0) for own in arms for other in arms},
+        is_complete=is_complete,
+    )
+    assert row["p_value_adjusted"] < 1e-9
+    assert row["is_interaction"] is is_complete
+
+
 def test_dependence_of_assignments(vectors: Vectors) -> None:
     vector = vectors["assignment_dependence"]
     variants = ("control", "treatment")
@@ -670,8 +730,8 @@ def test_dependence_of_assignments(vectors: Vectors) -> None:
     assert row["dependence_p_value"] == vector["expected"]["p_value"]
 
 
-def test_shrinkage_after_dersimonian_and_laird(vectors: Vectors) -> None:
-    vector = vectors["empirical_bayes_dl"]
+def shrunk(effects: Sequence[tuple[float, float]], broken: Iterable[int] = ()) -> list[Row]:
+    """Pool effects with their variances, of an experiment each; those that are broken fail a check."""
     columns = dict.fromkeys(
         ("experiment_name", "metric_name", "treatment_variant", "adjustment", "segment_name"),
         "varchar",
@@ -683,8 +743,15 @@ def test_shrinkage_after_dersimonian_and_laird(vectors: Vectors) -> None:
         "relative_effect",
         "effect_variance",
     )
-    effects = zip(vector["input"]["effects"], vector["input"]["variances"], strict=True)
+    failed = set(broken)
     with duckdb.connect() as connection:
+        declare_states(
+            connection,
+            [
+                {"experiment_name": str(place), "has_failed_check": place in failed}
+                for place in range(len(effects))
+            ],
+        )
         fill(
             connection,
             "int_experiment_adjusted",
@@ -709,9 +776,20 @@ def test_shrinkage_after_dersimonian_and_laird(vectors: Vectors) -> None:
             ],
         )
         build(connection, "rpt_experiment_shrinkage")
-        shrunk = rows(connection, "select * from rpt_experiment_shrinkage order by experiment_name")
+        return rows(connection, "select * from rpt_experiment_shrinkage order by experiment_name")
+
+
+def test_what_cannot_be_trusted_is_not_pooled() -> None:
+    effects = [(0.1, 0.01), (0.2, 0.01), (0.3, 0.02)]
+    assert shrunk([*effects, (9.0, 0.01)], broken=[3]) == shrunk(effects)
+
+
+def test_shrinkage_after_dersimonian_and_laird(vectors: Vectors) -> None:
+    vector = vectors["empirical_bayes_dl"]
+    given = vector["input"]
+    found = shrunk(list(zip(given["effects"], given["variances"], strict=True)))
     expected = vector["expected"]
-    for row, wanted in zip(shrunk, expected["posterior_means"], strict=True):
+    for row, wanted in zip(found, expected["posterior_means"], strict=True):
         assert_close(row["cochran_q"], expected["Q"], vector, "Q")
         assert_close(row["between_variance"], expected["tau2"], vector, "tau2")
         assert_close(row["pool_mean"], expected["mu"], vector, "mu")

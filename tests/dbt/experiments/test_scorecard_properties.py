@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
 
 import duckdb
 import numpy as np
 import pytest
 
-from tests.dbt.experiments.model_sql import Row, build, fill, project_variables, rows
+from tests.dbt.experiments.model_sql import (
+    Row,
+    build,
+    fill,
+    project_variables,
+    render,
+    rows,
+)
 from tests.dbt.experiments.scorecards import MOMENTS, NAMES, PARTS, Arm, Comparison, adjust, judge
 
 
@@ -106,6 +115,56 @@ def test_relative_interval_leaves_0_out_exactly_where_the_absolute_one_does() ->
     assert len(outcomes) == 3 * 2 * 2
 
 
+def missing_reasons(judged: list[Row]) -> list[tuple[str | None, str | None]]:
+    """Why judged estimates have no relative and no always-valid interval."""
+    numbers = ("baseline", "relative_g", "sequential_g", "log_e_value", "tuning_units")
+    columns = {"status": "varchar"} | dict.fromkeys(numbers, "double")
+    with duckdb.connect() as connection:
+        fill(
+            connection, "judged", columns, [{name: row[name] for name in columns} for row in judged]
+        )
+        return connection.execute(
+            render(
+                "select {{ relative_missing_reason('judged') }}, "
+                "{{ sequential_missing_reason('judged') }} from judged"
+            )
+        ).fetchall()
+
+
+def test_an_interval_without_ends_has_a_reason() -> None:
+    generator = np.random.default_rng(5)
+    units = 400
+    control = generator.normal(0, 1, units)
+    control = (control - control.mean()) / control.std(ddof=1)
+    treatment = generator.normal(1, 1, units)
+    comparisons = [
+        # control's mean lies so many standard errors from 0
+        Comparison(
+            f"{distance} {tuning}",
+            sums(control + distance / math.sqrt(units)),
+            sums(treatment),
+            tuning_units=tuning,
+        )
+        for distance in (0.0, 1.5, 2.5, 9.0)
+        for tuning in (800.0, None)
+    ]
+    judged = judge(comparisons)
+    rows_of = [judged[each.name, "none"] for each in comparisons]
+    # 1.96 standard errors for one look, some 3.0 for all
+    reasons = missing_reasons(rows_of)
+    assert reasons[2:] == [
+        ("weak_denominator", "weak_denominator"),
+        ("weak_denominator", "no_tuning_sample"),
+        (None, "weak_denominator"),
+        (None, "no_tuning_sample"),
+        (None, None),
+        (None, "no_tuning_sample"),
+    ]
+    for row, (relative, sequential) in zip(rows_of, reasons, strict=True):
+        assert (row["relative_ci_lower"] is None) == (relative is not None)
+        assert (row["sequential_ci_upper"] is None) == (sequential is not None)
+
+
 def shifted(numerator: list[int], before: list[int], shifts: np.ndarray) -> ShiftedArm:
     """An arm of ratios with a denominator of 1, in moments of shifted values."""
     ones = [1] * len(numerator)
@@ -170,6 +229,141 @@ def test_widened_interval_leaves_0_out_exactly_where_the_adjusted_p_value_is_at_
         assert outside == verdict, row
         verdicts.add(verdict)
     assert verdicts == {True, False}
+
+
+def look(day: int, effect: float, log_e_value: float, **others: Any) -> Row:
+    """One daily look at a success metric of a sequential experiment; the last of two days is final."""
+    return {
+        "experiment_name": "one",
+        "metric_name": "clicks",
+        "metric_role": "success",
+        "inference": "sequential",
+        "as_of_date": date(2026, 3, day),
+        "is_final": day == 2,
+        "absolute_effect": effect,
+        "log_e_value": log_e_value,
+        "mixture": 6.0,
+    } | others
+
+
+@pytest.mark.parametrize("better", ["up", "down"])
+def test_evidence_is_remembered_in_its_own_direction(better: str) -> None:
+    side = 1.0 if better == "up" else -1.0
+    first, last = adjust(
+        [look(1, -3 * side, 5, better=better), look(2, 0.2 * side, 2, better=better)]
+    )
+    assert first["sequential_harm_p_value"] == pytest.approx(math.exp(-5))
+    assert first["sequential_improvement_p_value"] == 1
+    # harm was shown and stays so; the better effect of now has its own, smaller evidence
+    assert last["sequential_p_value"] == pytest.approx(math.exp(-5))
+    assert last["sequential_harm_p_value"] == pytest.approx(math.exp(-5))
+    assert last["sequential_improvement_p_value"] == pytest.approx(math.exp(-2))
+
+
+def test_evidence_that_is_none_is_no_smaller_than_1() -> None:
+    (row,) = adjust([look(2, 1.0, -0.5)])
+    assert row["sequential_improvement_p_value"] == row["sequential_harm_p_value"] == 1
+
+
+def test_what_gets_worse_frees_no_alpha_for_what_gets_better() -> None:
+    tests: list[Row] = [
+        {
+            "experiment_name": "one",
+            "metric_name": f"metric {place}",
+            "metric_role": "success",
+            "inference": "fixed",
+            "absolute_effect": effect,
+            "p_value": p_value,
+        }
+        for place, (effect, p_value) in enumerate([(-1.0, 0.001), (1.0, 0.02), (1.0, 0.03)])
+    ]
+    # Holm in each direction, where what points the other way has a p-value of 1
+    assert [row["p_value_adjusted"] for row in adjust(tests)] == pytest.approx([0.003, 0.06, 0.06])
+
+
+def effect_of(metric: str, p_value: float | None, adjustment: str = "none", **others: Any) -> Row:
+    """The final test of a success metric that got better in a fixed experiment."""
+    return {
+        "experiment_name": "one",
+        "metric_name": metric,
+        "metric_role": "success",
+        "inference": "fixed",
+        "adjustment": adjustment,
+        "absolute_effect": 1.0,
+        "p_value": p_value,
+    } | others
+
+
+def verdicts(rows_of: list[Row]) -> dict[tuple[str, str], tuple[bool, int, float | None]]:
+    """(metric, adjustment) -> whether it decides, the size of its family, its adjusted p-value."""
+    return {
+        (row["metric_name"], row["adjustment"]): (
+            row["is_deciding"],
+            row["family_size"],
+            None if row["p_value_adjusted"] is None else round(row["p_value_adjusted"], 12),
+        )
+        for row in rows_of
+    }
+
+
+def test_one_family_holds_the_estimates_that_decide() -> None:
+    found = verdicts(
+        adjust([effect_of("a", 0.5), effect_of("a", 0.04, "cuped"), effect_of("b", 0.03)])
+    )
+    assert found == {
+        ("a", "none"): (False, 2, 0.5),
+        ("a", "cuped"): (True, 2, 0.06),
+        ("b", "none"): (True, 2, 0.06),
+    }
+
+
+def test_an_adjustment_that_does_not_decide_is_tested_as_if_it_did() -> None:
+    found = verdicts(
+        adjust(
+            [
+                effect_of("a", 0.01),
+                effect_of("a", 0.04, "cuped"),
+                effect_of("a", 0.002, "lin"),
+                effect_of("b", 0.03),
+                effect_of("b", None, "cuped", status="no_history", absolute_effect=None),
+                effect_of("b", None, "lin", status="no_history", absolute_effect=None),
+                effect_of("c", 0.02),
+                effect_of("c", 0.5, "cuped"),
+                effect_of("c", 0.03, "lin"),
+            ]
+        )
+    )
+    assert found == {
+        # cuped .04, raw .03 where there is none, cuped .5
+        ("a", "cuped"): (True, 3, 0.09),
+        ("b", "none"): (True, 3, 0.09),
+        ("c", "cuped"): (True, 3, 0.5),
+        # all raw: .01, .03, .02
+        ("a", "none"): (False, 3, 0.03),
+        ("c", "none"): (False, 3, 0.04),
+        # Lin's: .002 and .03, beside the .03 of b
+        ("a", "lin"): (False, 3, 0.006),
+        ("c", "lin"): (False, 3, 0.06),
+        ("b", "cuped"): (False, 3, None),
+        ("b", "lin"): (False, 3, None),
+    }
+
+
+def test_declared_comparisons_without_data_count() -> None:
+    tests = [
+        effect_of("a", 0.01, treatment_variant="t"),
+        effect_of("a", 0.02, treatment_variant="u"),
+        effect_of("b", None, treatment_variant="t", status="one_unit", absolute_effect=None),
+    ]
+    silent = [
+        {"experiment_name": "one", "metric_name": "c", "role": "success"},
+        {"experiment_name": "one", "metric_name": "d", "role": "guardrail"},
+    ]
+    # three success metrics x two treatments
+    assert [row["family_size"] for row in adjust(tests, silent)] == [6, 6, 6]
+    assert [row["p_value_adjusted"] for row in adjust(tests, silent)] == pytest.approx(
+        [0.06, 0.1, None]
+    )
 
 
 def moments_of(sql: str, days: int = 1) -> list[Row]:

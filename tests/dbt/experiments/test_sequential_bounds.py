@@ -1,15 +1,19 @@
-"""The bounds that the project declares spend what they say, and are the published ones."""
+"""The bounds that the project declares spend what they say and are the published ones; none is missing."""
 
 from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from datetime import datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import duckdb
 import numpy as np
 import pytest
 from scipy.stats import norm
+
+from tests.dbt.experiments.model_sql import fill, render, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,3 +71,62 @@ def test_bounds_are_the_published_ones(declared: Bounds, looks: int) -> None:
     obrien_fleming = [bound for _, bound in declared[f"obrien_fleming_{looks}", 0.05]]
     expected = [OBRIEN_FLEMING[looks] * (looks / look) ** 0.5 for look in range(1, looks + 1)]
     assert obrien_fleming == pytest.approx(expected, abs=6e-4 * looks**0.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problems"),
+    [
+        ({}, []),
+        ({"alpha": 0.1}, ["0.1"]),
+        ({"bounds": None}, ["(empty)", "(empty)", "(empty)"]),
+        ({"bounds": "misspelt"}, ["misspelt", "misspelt", "misspelt"]),
+        ({"planned_units": None}, ["planned_units"]),
+        ({"ended_at": None}, ["ended_at"]),
+        ({"inference": "sequential", "bounds": None, "planned_units": None}, []),
+    ],
+)
+def test_an_experiment_that_no_bound_could_decide_fails_the_build(
+    project_dir: Path, changes: dict[str, Any], problems: list[str]
+) -> None:
+    experiment = {
+        "experiment_name": "one",
+        "inference": "group_sequential",
+        "bounds": "pocock_3",
+        "alpha": 0.05,
+        "planned_units": 2000,
+        "ended_at": datetime(2026, 3, 30),  # noqa: DTZ001 - UTC without zone, as in the warehouse
+    } | changes
+    # two success metrics x two treatments, three deciding metrics
+    roles = ("success", "success", "guardrail", "exploratory")
+    levels = (0.05, 0.0125, 0.0166666667, 0.025, 0.0333333333)
+    tables: dict[str, tuple[dict[str, str], list[dict[str, Any]]]] = {
+        "experiments": (
+            {
+                **dict.fromkeys(("experiment_name", "inference", "bounds"), "varchar"),
+                "alpha": "double",
+                "planned_units": "bigint",
+                "ended_at": "timestamp",
+            },
+            [experiment],
+        ),
+        "experiment_metrics": (
+            dict.fromkeys(("experiment_name", "role"), "varchar"),
+            [{"experiment_name": "one", "role": role} for role in roles],
+        ),
+        "experiment_variants": (
+            {"experiment_name": "varchar"},
+            [{"experiment_name": "one"}] * 3,
+        ),
+        "sequential_bounds": (
+            {"bounds": "varchar", "alpha": "double"},
+            [{"bounds": "pocock_3", "alpha": alpha} for alpha in levels],
+        ),
+    }
+    test = project_dir / "tests/dbt/declarations/group_sequential_bounds_are_declared.sql"
+    with duckdb.connect() as connection:
+        for name, (columns, given) in tables.items():
+            fill(connection, f"stg_declarations__{name}", columns, given)
+        found = rows(connection, f"{render(test.read_text())} order by problem")
+    assert len(found) == len(problems)
+    for row, problem in zip(found, problems, strict=True):
+        assert problem in row["problem"]
