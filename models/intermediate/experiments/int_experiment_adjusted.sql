@@ -2,10 +2,12 @@
     Exploratory metrics and segments: Benjamini and Hochberg (1995), on e-values where looks are
     sequential (Wang and Ramdas 2022). Intervals are widened to match (Benjamini and Yekutieli
     2005), so that they leave 0 out exactly where the adjusted p-value is at most alpha. -#}
+{{ overwrite_by('int_experiment_versions', 'experiment_name') }}
 with
 
 tests as (
     select * from {{ ref('int_experiment_tests') }}
+    where {{ is_touched('experiment_name') }}
 ),
 
 -- the smallest p-value of all looks stays valid; the most evidence of all days gives it
@@ -16,7 +18,7 @@ running as (
             partition by
                 experiment_name, metric_name, treatment_variant, segment_name, segment_value,
                 adjustment
-            order by as_of_date, is_final
+            order by is_final, as_of_date
             rows between unbounded preceding and current row
         ) as best_log_e_value
     from tests
@@ -70,15 +72,7 @@ ranked as (
         ) as rank_in_family,
         count(tested_p_value) over (
             partition by experiment_name, adjustment, as_of_date, is_final, family
-        ) as family_size,
-        row_number() over (
-            partition by
-                adjustment, as_of_date, is_final, family, tested_p_value is null
-            order by tested_p_value, experiment_name, metric_name, treatment_variant
-        ) as rank_in_programme,
-        count(tested_p_value) over (
-            partition by adjustment, as_of_date, is_final, family
-        ) as programme_size
+        ) as family_size
     from tested
 ),
 
@@ -95,12 +89,7 @@ stepped as (
                 experiment_name, adjustment, as_of_date, is_final, family, tested_p_value is null
             order by rank_in_family
             rows between current row and unbounded following
-        ) as step_up_p_value,
-        min(programme_size * tested_p_value / rank_in_programme) over (
-            partition by adjustment, as_of_date, is_final, family, tested_p_value is null
-            order by rank_in_programme
-            rows between current row and unbounded following
-        ) as programme_step_up_p_value
+        ) as step_up_p_value
     from ranked
 ),
 
@@ -112,11 +101,7 @@ adjusted as (
             when multiplicity_method = 'holm' then least(step_down_p_value, 1e0)
             when multiplicity_method = 'none' then tested_p_value
             else least(step_up_p_value, 1e0)
-        end as p_value_adjusted,
-        case
-            when family = 'success' and is_final and tested_p_value is not null
-                then least(programme_step_up_p_value, 1e0)
-        end as programme_p_value_adjusted
+        end as p_value_adjusted
     from stepped
 ),
 
@@ -159,9 +144,8 @@ matched as (
 
 select
     {{ relation_without_columns('matched', [
-        'fixed_critical_value', 'adjusted_critical_value', 'rank_in_family', 'rank_in_programme',
-        'programme_size', 'step_down_p_value', 'step_up_p_value', 'programme_step_up_p_value',
-        'rejected_count', 'tested_p_value', 'best_log_e_value',
+        'fixed_critical_value', 'adjusted_critical_value', 'rank_in_family', 'step_down_p_value',
+        'step_up_p_value', 'rejected_count', 'best_log_e_value',
     ] | join(', ')) }},
     absolute_effect - adjusted_critical_value * absolute_std_error as adjusted_ci_lower,
     absolute_effect + adjusted_critical_value * absolute_std_error as adjusted_ci_upper

@@ -36,7 +36,7 @@ caps as (
     select * from {{ ref('int_experiment_caps') }}
 ),
 
-judged as (
+adjusted as (
     select * from {{ ref('int_experiment_adjusted') }}
     where is_final
 ),
@@ -71,6 +71,35 @@ arms as (
         segment_value,
         units
     from quantiles
+),
+
+-- success metrics of the whole programme: Benjamini and Hochberg over all experiments
+ranked as (
+    select
+        adjusted.*,
+        row_number() over (
+            partition by adjustment, family, tested_p_value is null
+            order by tested_p_value, experiment_name, metric_name, treatment_variant
+        ) as rank_in_programme,
+        count(tested_p_value) over (partition by adjustment, family) as programme_size
+    from adjusted
+),
+
+judged as (
+    select
+        ranked.*,
+        case
+            when family = 'success' and tested_p_value is not null
+                then least(
+                    min(programme_size * tested_p_value / rank_in_programme) over (
+                        partition by adjustment, family, tested_p_value is null
+                        order by rank_in_programme
+                        rows between current row and unbounded following
+                    ),
+                    1e0
+                )
+        end as programme_p_value_adjusted
+    from ranked
 ),
 
 -- every declared comparison has a row, whether or not anybody was exposed
