@@ -2,14 +2,17 @@
     the raw one. Success metrics x treatments as declared: Holm (1979), in each direction for itself,
     so that what gets worse frees no alpha for what gets better. Exploratory metrics and segments:
     Benjamini and Hochberg (1995), on e-values where looks are sequential (Wang and Ramdas 2022). An
-    adjustment that does not decide is tested as if it did, for every metric that has it. Intervals are at the level that the step grants, and leave 0 out exactly where
-    the adjusted p-value of the same look is at most alpha. They are of now, while sequential p-values
+    adjustment that does not decide is tested as if it did, for every metric that has it. Intervals
+    are at the level that the step grants, and leave 0 out exactly where the adjusted p-value of the
+    same look is at most alpha. They are of now, while sequential p-values
     of deciding metrics remember what was shown: intervals may be intersected only while what they
     cover stays the same (Howard, Ramdas, McAuliffe and Sekhon 2021), and what units do adds up. -#}
+{{ overwrite_by('int_experiment_versions', 'experiment_name') }}
 with
 
 tests as (
     select * from {{ ref('int_experiment_tests') }}
+    where {{ is_touched('experiment_name') }}
 ),
 
 experiment_metrics as (

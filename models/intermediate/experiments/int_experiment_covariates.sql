@@ -1,10 +1,11 @@
 {#- What each analysed unit did in the metric's covariate window, before its first exposure; no
     history counts as 0 and is counted. -#}
+{{ overwrite_by('int_experiment_versions', 'experiment_name') }}
 with
 
 windows as (
     select * from {{ ref('int_experiment_windows') }}
-    where is_mature and covariate_start is not null
+    where is_mature and covariate_start is not null and {{ is_touched('experiment_name') }}
 ),
 
 events as (

@@ -5,26 +5,26 @@
     post_stratified: strata weighed by their units in both arms (Miratrix, Sekhon and Yu 2013). -#}
 {%- set parts = moment_parts() -%}
 {%- set sides = ['control', 'treatment', 'pooled'] -%}
+{{ overwrite_by('int_experiment_versions', 'experiment_name') }}
 with
 
 final_moments as (
     select * from {{ ref('int_experiment_moments') }}
+    where {{ is_touched('experiment_name') }}
 ),
 
 daily_moments as (
     select * from {{ ref('int_experiment_moments_daily') }}
+    where {{ is_touched('experiment_name') }}
 ),
 
 quantiles as (
     select * from {{ ref('int_experiment_quantiles') }}
+    where {{ is_touched('experiment_name') }}
 ),
 
 experiments as (
     select * from {{ ref('stg_declarations__experiments') }}
-),
-
-as_of as (
-    select * from {{ ref('int_as_of') }}
 ),
 
 moments as (
@@ -35,13 +35,12 @@ moments as (
         variant,
         segment_name,
         segment_value,
-        cast(as_of.as_of as date) as as_of_date,
+        cast(null as date) as as_of_date,
         true as is_final
         {%- for column in moment_columns() %},
         {{ column }}
         {%- endfor %}
     from final_moments
-    cross join as_of
     union all
     select
         experiment_name,
@@ -84,7 +83,7 @@ pairs as (
             and treatments.metric_name = controls.metric_name
             and treatments.segment_name = controls.segment_name
             and treatments.segment_value = controls.segment_value
-            and treatments.as_of_date = controls.as_of_date
+            and treatments.as_of_date is not distinct from controls.as_of_date
             and treatments.is_final = controls.is_final
             and controls.variant = experiments.control_variant
 ),
@@ -492,7 +491,7 @@ quantile_estimates as (
         treatments.variant as treatment_variant,
         treatments.segment_name,
         treatments.segment_value,
-        cast(as_of.as_of as date) as as_of_date,
+        cast(null as date) as as_of_date,
         true as is_final,
         'none' as adjustment,
         controls.units as control_units,
@@ -524,7 +523,6 @@ quantile_estimates as (
             and treatments.segment_name = controls.segment_name
             and treatments.segment_value = controls.segment_value
             and controls.variant = experiments.control_variant
-    cross join as_of
 )
 
 select * from regressed_estimates

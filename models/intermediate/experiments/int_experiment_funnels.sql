@@ -1,9 +1,10 @@
 {#- When a unit completed a funnel: every step's event in order, within the metric's window. -#}
+{{ overwrite_by('int_experiment_versions', 'experiment_name') }}
 with
 
 windows as (
     select * from {{ ref('int_experiment_windows') }}
-    where kind = 'funnel' and is_mature
+    where kind = 'funnel' and is_mature and {{ is_touched('experiment_name') }}
 ),
 
 steps as (

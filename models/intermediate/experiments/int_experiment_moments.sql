@@ -1,5 +1,6 @@
 {#- Moments of disjoint units merge by addition; the latest value of each unit counts. All units
     together need no segments: joined to each of its values they would cost more than the sums. -#}
+{{ overwrite_by('int_experiment_versions', 'experiment_name') }}
 with
 
 -- read twice: a shared CTE would be copied in whole before either sum
@@ -8,7 +9,7 @@ unit_values as (
         *,
         1 as sign
     from {{ ref('int_experiment_unit_values') }}
-    where is_latest
+    where is_latest and {{ is_touched('experiment_name') }}
 ),
 
 segment_values as (
@@ -16,7 +17,7 @@ segment_values as (
         *,
         1 as sign
     from {{ ref('int_experiment_unit_values') }}
-    where is_latest
+    where is_latest and {{ is_touched('experiment_name') }}
 ),
 
 unit_segments as (

@@ -1,9 +1,11 @@
 {#- Moments as they stood at the end of each day. Moments of the same units on several days are
     never added: a change takes the unit's earlier value back before it adds the new one. -#}
+{{ overwrite_by('int_experiment_versions', 'experiment_name') }}
 with
 
 unit_values as (
     select * from {{ ref('int_experiment_unit_values') }}
+    where {{ is_touched('experiment_name') }}
 ),
 
 changes as (

@@ -1,11 +1,12 @@
 {#- Quantiles of each arm's events, with the variance of that estimate. Events of a unit hang
     together, so that the share of events below the quantile takes the delta method, and the outer
     order statistics around it give the variance (Deng, Knoblich and Lu 2018). -#}
+{{ overwrite_by('int_experiment_versions', 'experiment_name') }}
 with
 
 windows as (
     select * from {{ ref('int_experiment_windows') }}
-    where kind = 'quantile' and is_mature
+    where kind = 'quantile' and is_mature and {{ is_touched('experiment_name') }}
 ),
 
 events as (

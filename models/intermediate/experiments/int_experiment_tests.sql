@@ -1,10 +1,12 @@
 {#- Each estimate judged: Welch (1947) for the absolute effect, Fieller (1954) with the same
     quantile for the relative one, an asymptotic confidence sequence (Waudby-Smith, Arbour, Sinha,
     Kennedy and Ramdas 2024), the margin of guardrails, and Bayes with a normal or flat prior. -#}
+{{ overwrite_by('int_experiment_versions', 'experiment_name') }}
 with
 
 estimates as (
     select * from {{ ref('int_experiment_estimates') }}
+    where {{ is_touched('experiment_name') }}
 ),
 
 experiments as (

@@ -1,11 +1,12 @@
 {#- What each analysed unit had done by the end of each day on which that changed: the first row is
     the day it enters, with 0 if it did nothing. A window that must close before the unit counts
     gives one row, on the day it closes. -#}
+{{ overwrite_by('int_experiment_versions', 'experiment_name') }}
 with
 
 windows as (
     select * from {{ ref('int_experiment_windows') }}
-    where is_mature
+    where is_mature and {{ is_touched('experiment_name') }}
 ),
 
 events as (

@@ -1,9 +1,11 @@
 {#- The rows that moments add up: each change of a unit's value, capped, beside its covariate, and
     shifted by the metric's means so that variances keep their digits. -#}
+{{ overwrite_by('int_experiment_versions', 'experiment_name') }}
 with
 
 unit_days as (
     select * from {{ ref('int_experiment_unit_days') }}
+    where {{ is_touched('experiment_name') }}
 ),
 
 caps as (

@@ -123,7 +123,7 @@ ordered as (
         due.*,
         coalesce(max(look) over (
             partition by experiment_name, metric_name, treatment_variant, adjustment
-            order by as_of_date, is_final
+            order by is_final, as_of_date
             rows between unbounded preceding and 1 preceding
         ), 0) as looks_before
     from due
@@ -143,7 +143,7 @@ looks as (
             and ordered.metric_name = snapshots.metric_name
             and ordered.treatment_variant = snapshots.treatment_variant
             and ordered.adjustment = snapshots.adjustment
-            and ordered.as_of_date = snapshots.as_of_date
+            and ordered.as_of_date is not distinct from snapshots.as_of_date
             and ordered.is_final = snapshots.is_final
     {%- for use, level in [
         ('interval', 'snapshots.alpha'),
@@ -232,7 +232,7 @@ select
     treatment_variant,
     adjustment,
     look,
-    as_of_date,
+    coalesce(crossed.as_of_date, cast(as_of.as_of as date)) as as_of_date,
     bounds,
     information_fraction,
     control_units,
@@ -255,3 +255,4 @@ select
     is_within_margin,
     is_latest
 from crossed
+cross join as_of

@@ -1,8 +1,9 @@
+{{ overwrite_by('int_experiment_versions', 'experiment_name') }}
 with
 
 judged as (
     select * from {{ ref('int_experiment_adjusted') }}
-    where not is_final
+    where not is_final and {{ is_touched('experiment_name') }}
 ),
 
 experiments as (
