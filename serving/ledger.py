@@ -60,6 +60,14 @@ def table(view: str) -> str:
     return f"{SCHEMA}.{quoted(f'view_{view}')}"
 
 
+def make(connection: DuckDBPyConnection, view: str) -> None:
+    """Make a view's table anew, empty; hashes hardly compress, and would be read slower."""
+    connection.execute(
+        f"create or replace table {table(view)} (key varchar using compression uncompressed, "
+        "content_hash varchar using compression uncompressed)"
+    )
+
+
 def synced_as(connection: DuckDBPyConnection, view: str) -> tuple[int, int] | None:
     """Return the generation and number of erasures that the ledger of a view was written at."""
     row: tuple[int, int] | None = connection.execute(

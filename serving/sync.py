@@ -30,6 +30,7 @@ from serving.warehouse import (
     check_columns,
     check_rows,
     digest,
+    has_all_fields,
     hot_query,
     load_arrow,
     load_erased,
@@ -242,8 +243,7 @@ class _Planner:
         if mart is not None:
             check_columns(connection, mart)
         if meta is None and mart is not None:
-            check_rows(connection, mart)
-            hot = digest(connection, f"({hot_query(mart, erasures > 0)})")
+            hot = check_rows(connection, mart, erased=erasures > 0)
             return _Plan(view, mart, None, changes, NOTHING, hot, erasures, False, hot.rows, 0, 0)
         base, is_by_ledger = self._load_base(view, meta, erasures, is_as_left=is_as_left)
         self._load_changes(mart, changes)
@@ -265,7 +265,7 @@ class _Planner:
             base.rows + added - removed, f"{int(base.checksum, 16) ^ out_folded ^ in_folded:032x}"
         )
         if mart is not None:
-            self._check_mart(mart, hot.rows + out_of_mart, repeated, changes)
+            self._check_mart(mart, hot.rows + out_of_mart, repeated)
         return _Plan(
             view, mart, meta, changes, base, hot, erasures, is_by_ledger, added, changed, removed
         )
@@ -304,9 +304,9 @@ class _Planner:
 
     def _load_changes(self, mart: HotMart | None, changes: str) -> None:
         hot = (
-            "select '' as key, '' as content_hash where false"
+            "select '' as key, '' as content_hash, '' as payload where false"
             if mart is None
-            else f"select key, content_hash from ({hot_query(mart, erased=False)}) as mart"
+            else hot_query(mart, erased=False)
         )
         self._connection.execute(
             f"""
@@ -314,7 +314,8 @@ class _Planner:
             select
                 coalesce(hot.key, base.key) as key,
                 hot.content_hash,
-                base.content_hash as old_hash
+                base.content_hash as old_hash,
+                hot.payload
             from ({hot}) as hot
             full join sync_base as base on hot.key = base.key
             where hot.content_hash is distinct from base.content_hash
@@ -330,19 +331,10 @@ class _Planner:
             self._connection.execute(f"delete from {changes} where not {not_erased('key')}")
         return int(dropped)
 
-    def _check_mart(self, mart: HotMart, rows: int, repeated: int, changes: str) -> None:
+    def _check_mart(self, mart: HotMart, rows: int, repeated: int) -> None:
         """Refuse a mart with incomplete or repeated rows, read whole only if something is off."""
-        total, complete = row(
-            self._connection,
-            f"select count(*), count(content_hash) filter ({mart.key_sql} is not null) "
-            f"from {mart.relation_name}",
-        )
-        (empty,) = row(
-            self._connection,
-            f"select count(*) from ({hot_query(mart, erased=False)}) as mart "
-            f"semi join {changes} as changes on mart.key = changes.key where payload is null",
-        )
-        if repeated or empty or not total == complete == rows:
+        (total,) = row(self._connection, f"select count(*) from {mart.relation_name}")
+        if repeated or total != rows or not has_all_fields(self._connection, mart):
             check_rows(self._connection, mart)
             raise VerificationError(
                 f"{self._store.url}: {mart.view} has {total} rows in the warehouse and {rows} by "
@@ -374,9 +366,9 @@ def _apply(
         raise AssertionError(f"{plan.view} has neither a hot mart nor a meta")
     nothing = "select '' as key, '' as content_hash, '' as payload where false"
     everything = nothing if plan.mart is None else hot_query(plan.mart, plan.erasures > 0)
+    # no changes are computed for a refill
     upserts = (
-        f"select hot.* from ({everything}) as hot semi join {plan.changes} as changes "
-        "on hot.key = changes.key"
+        f"select key, content_hash, payload from {plan.changes} where content_hash is not null"
     )
     meta = store.apply(
         ChangeSet(
@@ -386,7 +378,7 @@ def _apply(
             base=plan.base,
             expected=plan.hot,
             removals=_removals(connection, plan),
-            upserts=MartRows(connection, upserts if plan.added + plan.changed else nothing),
+            upserts=MartRows(connection, nothing if plan.is_refill else upserts),
             everything=MartRows(connection, everything),
             is_settled=plan.is_settled,
             is_refill=plan.is_refill,
@@ -460,8 +452,9 @@ def _write_ledger(connection: DuckDBPyConnection, plan: _Plan, generation: int) 
         connection.execute(f"drop table if exists {table}")
         return
     else:
+        ledgers.make(connection, plan.view)
         connection.execute(
-            f"create or replace table {table} as select key, content_hash "
+            f"insert into {table} select key, content_hash "
             f"from ({hot_query(plan.mart, plan.erasures > 0)}) as hot"
         )
     ledgers.note(connection, plan.view, generation, plan.erasures)

@@ -129,7 +129,7 @@ def check_columns(connection: DuckDBPyConnection, mart: HotMart) -> None:
     types = {each[0]: each[1] for each in described}
     wrong = [
         f"{column} ({types.get(column, 'missing')})"
-        for column in (*mart.key_columns, mart.payload, "content_hash")
+        for column in _columns(mart)
         if types.get(column) != "VARCHAR"
     ]
     if wrong:
@@ -139,30 +139,47 @@ def check_columns(connection: DuckDBPyConnection, mart: HotMart) -> None:
         )
 
 
-def check_rows(connection: DuckDBPyConnection, mart: HotMart) -> None:
+def check_rows(connection: DuckDBPyConnection, mart: HotMart, *, erased: bool = False) -> Digest:
     """Refuse a mart with rows that cannot be served; reads the whole mart.
+
+    Returns:
+        The digest of its rows; with `erased` of those alone whose key is not in `erased_keys`.
 
     Raises:
         HotMartError: rows lack a key, payload or hash, or repeat a key.
     """
-    missing = " or ".join(
-        f"{quoted(column)} is null" for column in (*mart.key_columns, mart.payload, "content_hash")
-    )
-    incomplete, rows, different = row(
-        connection,
-        f"select count(*) filter ({missing}), count({mart.key_sql}), "
-        f"count(distinct hash({mart.key_sql})) filter ({mart.key_sql} is not null) "
-        f"from {mart.relation_name}",
-    )
     # numbers are counted faster than texts, and as many numbers as rows mean no text twice
-    if rows != different:
-        (different,) = row(
-            connection, f"select count(distinct {mart.key_sql}) from {mart.relation_name}"
-        )
-    if incomplete or rows != different:
+    rows, folded, different = row(
+        connection,
+        f"select {DIGEST_COLUMNS}, count(distinct hash(key)) from ({hot_query(mart, erased)})",
+    )
+    if not has_all_fields(connection, mart) or rows != different:
+        _refuse_rows(connection, mart)
+    return Digest(rows, checksum_text(folded))
+
+
+def has_all_fields(connection: DuckDBPyConnection, mart: HotMart) -> bool:
+    """Whether no row lacks a key, payload or hash: DuckDB counts columns without reading texts."""
+    columns = ", ".join(f"count({quoted(column)})" for column in _columns(mart))
+    rows, *filled = row(connection, f"select count(*), {columns} from {mart.relation_name}")
+    return all(each == rows for each in filled)
+
+
+def _columns(mart: HotMart) -> tuple[str, ...]:
+    return (*mart.key_columns, mart.payload, "content_hash")
+
+
+def _refuse_rows(connection: DuckDBPyConnection, mart: HotMart) -> None:
+    missing = " or ".join(f"{quoted(column)} is null" for column in _columns(mart))
+    incomplete, repeated = row(
+        connection,
+        f"select count(*) filter ({missing}), count({mart.key_sql}) - "
+        f"count(distinct {mart.key_sql}) from {mart.relation_name}",
+    )
+    if incomplete or repeated:
         raise HotMartError(
             f"{mart.relation_name} cannot be served: {incomplete} rows lack a key, payload or "
-            f"content_hash, {rows - different} rows repeat a key; correct the model (its data "
+            f"content_hash, {repeated} rows repeat a key; correct the model (its data "
             "tests should have caught this) and build again"
         )
 
