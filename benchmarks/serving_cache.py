@@ -57,10 +57,12 @@ select
     {", ".join(f"round(random(), 4) as feature_{number}" for number in range(FEATURES))}
 from range({{keys}}) as keys (i)
 """
+# as the macro row_checksum writes it in the project's own hot marts
+ROW_HASH = "cast(concat('0x', substr(md5(concat_ws(chr(31), {key}, {content})), 1, 15)) as bigint)"
 MART = f"""
 create table serving.{VIEW} as
 select user_id, json_array({", ".join(f"feature_{number}" for number in range(FEATURES))})::varchar
-    as payload, md5(payload) as content_hash
+    as payload, md5(payload) as content_hash, {{row_hash}} as row_hash
 from read_parquet('{{parquet}}')
 """
 
@@ -109,9 +111,11 @@ class Bench:
     def change(self) -> None:
         """Give a share of the keys another value."""
         with duckdb.connect(str(self.warehouse)) as connection:
+            content = "md5(payload || ' ')"
             connection.execute(
-                f"update serving.{VIEW} set payload = payload || ' ', "
-                f"content_hash = md5(payload || ' ') where random() < {CHANGED_SHARE}"
+                f"update serving.{VIEW} set payload = payload || ' ', content_hash = {content}, "
+                f"row_hash = {ROW_HASH.format(key='user_id', content=content)} "
+                f"where random() < {CHANGED_SHARE}"
             )
 
 
@@ -122,7 +126,11 @@ def prepare(folder: Path, keys: int) -> Bench:
         connection.execute("select setseed(0.5)")
         connection.execute(f"copy ({ROWS.format(keys=keys)}) to '{parquet}' (format parquet)")
         connection.execute("create schema serving")
-        connection.execute(MART.format(parquet=parquet))
+        connection.execute(
+            MART.format(
+                parquet=parquet, row_hash=ROW_HASH.format(key="user_id", content="content_hash")
+            )
+        )
     node = {
         "resource_type": "model",
         "name": VIEW,
@@ -130,7 +138,12 @@ def prepare(folder: Path, keys: int) -> Bench:
         "relation_name": f'"warehouse"."serving"."{VIEW}"',
         "config": {
             "meta": {
-                "serving": {"key_columns": ["user_id"], "payload": "payload", "max_age_hours": 26}
+                "serving": {
+                    "key_columns": ["user_id"],
+                    "payload": "payload",
+                    "max_age_hours": 26,
+                    "row_hash": "row_hash",
+                }
             }
         },
         "checksum": {"name": "sha256", "checksum": "benchmark"},

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 REQUIRED_FIELDS = ("key_columns", "payload", "max_age_hours")
-FIELDS = (*REQUIRED_FIELDS, "controls", "hot_path")
+FIELDS = (*REQUIRED_FIELDS, "controls", "hot_path", "row_hash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class HotMart:
         controls: The relation whose column event_id holds the user controls that the mart agrees
             with; None if users cannot control what it serves.
         hot_path: Whether it follows the inbox between builds, see `attune follow`.
+        row_hash: The column with a number for key and content hash together; None if there is
+            none, and texts must be compared.
     """
 
     view: str
@@ -45,6 +47,7 @@ class HotMart:
     schema_version: str
     controls: str | None = None
     hot_path: bool = False
+    row_hash: str | None = None
 
     @property
     def key_sql(self) -> str:
@@ -162,6 +165,8 @@ def _problems(node: Mapping[str, Any], serving: Any, relations: Mapping[str, str
         problems.append(f"{name}: controls must name a model of the project, is {controls!r}")
     if not isinstance(serving.get("hot_path", False), bool):
         problems.append(f"{name}: hot_path must be true or false, is {serving['hot_path']!r}")
+    if not _is_name(serving.get("row_hash", "-")):
+        problems.append(f"{name}: row_hash must be a column name, is {serving['row_hash']!r}")
     if not node.get("relation_name"):
         problems.append(f"{name}: has no relation in the warehouse (ephemeral?); make it a table")
     return problems
@@ -175,7 +180,8 @@ def _hot_mart(
     node: Mapping[str, Any], serving: Mapping[str, Any], relations: Mapping[str, str]
 ) -> HotMart:
     controls = serving.get("controls")
-    version = [serving["key_columns"], serving["payload"], node["checksum"]["checksum"]]
+    row_hash = serving.get("row_hash")
+    version = [serving["key_columns"], serving["payload"], node["checksum"]["checksum"], row_hash]
     return HotMart(
         view=node["name"],
         schema=node["schema"],
@@ -186,4 +192,5 @@ def _hot_mart(
         schema_version=hashlib.sha256(orjson.dumps(version)).hexdigest()[:12],
         controls=None if controls is None else relations[controls],
         hot_path=serving.get("hot_path", False),
+        row_hash=row_hash,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 
@@ -23,6 +23,16 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SCHEMA = "sync_ledger"
+# another form of the file gets another name: what an older one noted is then not known
+NOTES = f"{SCHEMA}.synced_views"
+
+
+class Noted(NamedTuple):
+    """What a view's table was written at: generation, erased keys, and schema version."""
+
+    generation: int
+    erasures: int
+    schema_version: str
 
 
 def ledger_path(folder: Path, url: str) -> Path:
@@ -41,8 +51,8 @@ def attached(connection: DuckDBPyConnection, path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection.execute(f"attach {_literal(str(path))} as {SCHEMA} (read_write)")
         connection.execute(
-            f"create table if not exists {SCHEMA}.synced "
-            "(view varchar, generation bigint, erasures bigint)"
+            f"create table if not exists {NOTES} (view varchar, generation bigint, "
+            "erasures bigint, schema_version varchar)"
         )
     except (duckdb.IOException, OSError) as error:
         raise StoreError(
@@ -60,20 +70,26 @@ def table(view: str) -> str:
     return f"{SCHEMA}.{quoted(f'view_{view}')}"
 
 
-def synced_as(connection: DuckDBPyConnection, view: str) -> tuple[int, int] | None:
-    """Return the generation and number of erasures that the ledger of a view was written at."""
-    row: tuple[int, int] | None = connection.execute(
-        f"select generation, erasures from {SCHEMA}.synced where view = ?", [view]
-    ).fetchone()
-    return row
-
-
-def note(connection: DuckDBPyConnection, view: str, generation: int, erasures: int) -> None:
-    """Say at which generation of the store the view's table stands."""
-    connection.execute(f"delete from {SCHEMA}.synced where view = ?", [view])
+def make(connection: DuckDBPyConnection, view: str) -> None:
+    """Make a view's table anew, empty; hashes hardly compress, and would be read slower."""
     connection.execute(
-        f"insert into {SCHEMA}.synced values (?, ?, ?)", [view, generation, erasures]
+        f"create or replace table {table(view)} (key varchar using compression uncompressed, "
+        "content_hash varchar using compression uncompressed, row_hash bigint)"
     )
+
+
+def synced_as(connection: DuckDBPyConnection, view: str) -> Noted | None:
+    """Return what the ledger of a view was written at."""
+    row = connection.execute(
+        f"select generation, erasures, schema_version from {NOTES} where view = ?", [view]
+    ).fetchone()
+    return None if row is None else Noted(*row)
+
+
+def note(connection: DuckDBPyConnection, view: str, noted: Noted) -> None:
+    """Say at which state of store and model the view's table stands."""
+    connection.execute(f"delete from {NOTES} where view = ?", [view])
+    connection.execute(f"insert into {NOTES} values (?, ?, ?, ?)", [view, *noted])
 
 
 def _literal(text: str) -> str:

@@ -563,11 +563,12 @@ class RedisStore:
         self, everything: Rows, prefix: str, header: str, renew: Callable[[], None]
     ) -> int:
         """Send commands that the warehouse has written: MSETs, with the replies read behind."""
-        name = f"{_sql_text(prefix)} || key || '}}'"
-        value = f"{_sql_text(header)} || content_hash || chr(10) || payload"
-        end = "chr(13) || chr(10)"
-        expression = " || ".join(
-            f"'$' || strlen({part}) || {end} || {part} || {end}" for part in (name, value)
+        # one concat per row: each || would copy all that stands left of it
+        before, end = len(f"{prefix}}}".encode()), "chr(13) || chr(10)"
+        expression = (
+            f"concat('$', strlen(key) + {before}, {end} || {_sql_text(prefix)}, key, "
+            f"'}}' || {end} || '$', strlen(content_hash) + strlen(payload) + {len(header) + 1}, "
+            f"{end} || {_sql_text(header)}, content_hash, chr(10), payload, {end})"
         )
         pool = self._client.connection_pool
         # redis-py gives no types here

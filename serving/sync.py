@@ -12,7 +12,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import md5
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from serving import ledger as ledgers
 from serving.clock import naive_utc, utc_now
@@ -22,7 +22,7 @@ from serving.errors import (
     VerificationError,
 )
 from serving.hot_marts import HotMart, hot_marts
-from serving.store import NOTHING, ChangeSet, Digest
+from serving.store import NOTHING, ChangeSet, Digest, checksum_text
 from serving.warehouse import (
     LEDGER_SCHEMA,
     MartRows,
@@ -32,6 +32,7 @@ from serving.warehouse import (
     digest,
     hot_query,
     load_arrow,
+    load_differing,
     load_erased,
     not_erased,
     row,
@@ -52,6 +53,10 @@ if TYPE_CHECKING:
 # another sync or an erasure may come between; each attempt compares anew
 ATTEMPTS = 3
 SAMPLED_KEYS = 50
+# what a mart gives that is gone
+NO_ROWS = (
+    "select '' as key, '' as content_hash, '' as payload, cast(0 as bigint) as row_hash where false"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,14 @@ class _Plan:
     removed: int
 
     @property
+    def declared(self) -> HotMart | ViewMeta:
+        """What says how the view is made and how old it may be."""
+        declared = self.mart or self.meta
+        if declared is None:
+            raise AssertionError(f"{self.view} has neither a hot mart nor a meta")
+        return declared
+
+    @property
     def is_refill(self) -> bool:
         return self.meta is None
 
@@ -126,6 +139,20 @@ class _Plan:
     @property
     def removed_share(self) -> float:
         return self.removed / self.base.rows if self.base.rows else 0.0
+
+
+class _Compared(NamedTuple):
+    """What a comparison found.
+
+    is_in_doubt says that the mart has other rows than those found and those unchanged, or repeats
+    a key.
+    """
+
+    added: int
+    changed: int
+    removed: int
+    hot: Digest
+    is_in_doubt: bool
 
 
 def sync(
@@ -242,11 +269,65 @@ class _Planner:
         if mart is not None:
             check_columns(connection, mart)
         if meta is None and mart is not None:
-            check_rows(connection, mart)
-            hot = digest(connection, f"({hot_query(mart, erasures > 0)})")
+            hot = check_rows(connection, mart, erased=erasures > 0)
             return _Plan(view, mart, None, changes, NOTHING, hot, erasures, False, hot.rows, 0, 0)
-        base, is_by_ledger = self._load_base(view, meta, erasures, is_as_left=is_as_left)
-        self._load_changes(mart, changes)
+        base, noted = self._load_base(view, meta, erasures, is_as_left=is_as_left)
+        # a ledger of another model is written anew: its row hashes may be made otherwise
+        is_by_ledger = noted is not None and (
+            mart is None or noted.schema_version == mart.schema_version
+        )
+        compared = None
+        if is_by_ledger and mart is not None and mart.row_hash is not None:
+            self._load_differing(mart, base.rows)
+            compared = self._compare(mart, base, changes, erasures, among="differing")
+        # what numbers cannot tell, texts can: repeated keys, and two rows of one number
+        if compared is None or compared.is_in_doubt:
+            compared = self._compare(mart, base, changes, erasures)
+        if mart is not None and compared.is_in_doubt:
+            check_rows(connection, mart)
+            raise VerificationError(
+                f"{self._store.url}: {view} has other rows in the warehouse than by what was noted "
+                f"of the cache ({compared.hot.rows}); run `attune sync --recheck`, which reads the "
+                "cache instead of trusting what was noted"
+            )
+        return _Plan(
+            view,
+            mart,
+            meta,
+            changes,
+            base,
+            compared.hot,
+            erasures,
+            is_by_ledger,
+            compared.added,
+            compared.changed,
+            compared.removed,
+        )
+
+    def _load_differing(self, mart: HotMart, rows: int) -> None:
+        hot = f"({hot_query(mart, erased=False)})"
+        load_differing(self._connection, hot, "(select row_hash from sync_base)", rows)
+
+    def _compare(
+        self,
+        mart: HotMart | None,
+        base: Digest,
+        changes: str,
+        erasures: int,
+        *,
+        among: str | None = None,
+    ) -> _Compared:
+        """Make the table of changes, by keys and content hashes.
+
+        Args:
+            mart: What to compare; None: everything is gone.
+            base: Digest of `sync_base`.
+            changes: The table's name.
+            erasures: How many keys were erased.
+            among: A table of the row hashes that may differ; None: all may.
+        """
+        connection = self._connection
+        self._load_changes(mart, changes, among)
         out_of_mart = self._drop_erased(changes) if erasures else 0
         added, changed, removed, repeated, out_folded, in_folded = row(
             connection,
@@ -261,26 +342,38 @@ class _Planner:
             from {changes}
             """,
         )
+        if among is not None and added:
+            # a key that is new here may stand unchanged among the rows that were not compared
+            (known,) = row(
+                connection,
+                f"select count(*) from sync_base semi join {changes} as changes "
+                "on sync_base.key = changes.key and changes.old_hash is null",
+            )
+            repeated += known
         hot = Digest(
-            base.rows + added - removed, f"{int(base.checksum, 16) ^ out_folded ^ in_folded:032x}"
+            base.rows + added - removed,
+            checksum_text(int(base.checksum, 16) ^ out_folded ^ in_folded),
         )
+        total = hot.rows + out_of_mart
         if mart is not None:
-            self._check_mart(mart, hot.rows + out_of_mart, repeated, changes)
-        return _Plan(
-            view, mart, meta, changes, base, hot, erasures, is_by_ledger, added, changed, removed
-        )
+            (total,) = row(connection, f"select count(*) from {mart.relation_name}")
+        is_in_doubt = repeated > 0 or total != hot.rows + out_of_mart
+        return _Compared(added, changed, removed, hot, is_in_doubt)
 
     def _load_base(
         self, view: str, meta: ViewMeta | None, erasures: int, *, is_as_left: bool
-    ) -> tuple[Digest, bool]:
-        """Say what the store holds: as view `sync_base`, digested, and whether the ledger says so."""
+    ) -> tuple[Digest, ledgers.Noted | None]:
+        """Say what the store holds: as view `sync_base`, digested, and what the ledger notes of it.
+
+        Nothing is noted where the ledger alone does not say it.
+        """
         connection = self._connection
         noted = ledgers.synced_as(connection, view) if self._with_ledger else None
         is_known = (
             not self._recheck
             and meta is not None
             and noted is not None
-            and noted[0] == meta.generation
+            and noted.generation == meta.generation
             and is_as_left
         )
         if not is_known:
@@ -290,33 +383,35 @@ class _Planner:
             connection.execute(
                 "create or replace temp view sync_base as select * from sync_base_read"
             )
-            return digest(connection, "sync_base"), False
+            return digest(connection, "sync_base"), None
         # what was erased since has left the store, but not yet the ledger
-        since = f" where {not_erased('key')}" if noted is not None and noted[1] < erasures else ""
+        since = (
+            f" where {not_erased('key')}" if noted is not None and noted.erasures < erasures else ""
+        )
         connection.execute(
             f"create or replace temp view sync_base as select * from {ledgers.table(view)}{since}"
         )
         if since:
-            return digest(connection, "sync_base"), False
+            return digest(connection, "sync_base"), None
         if meta is None:
             raise AssertionError(f"{view}: a ledger is only trusted beside a meta")
-        return meta.digest, True
+        return meta.digest, noted
 
-    def _load_changes(self, mart: HotMart | None, changes: str) -> None:
-        hot = (
-            "select '' as key, '' as content_hash where false"
-            if mart is None
-            else f"select key, content_hash from ({hot_query(mart, erased=False)}) as mart"
-        )
+    def _load_changes(self, mart: HotMart | None, changes: str, among: str | None) -> None:
+        hot = NO_ROWS if mart is None else hot_query(mart, erased=False)
+        those = "" if among is None else f" where row_hash in (select row_hash from {among})"
         self._connection.execute(
             f"""
             create or replace temp table {changes} as
             select
                 coalesce(hot.key, base.key) as key,
                 hot.content_hash,
-                base.content_hash as old_hash
-            from ({hot}) as hot
-            full join sync_base as base on hot.key = base.key
+                base.content_hash as old_hash,
+                hot.payload,
+                hot.row_hash
+            from (select * from ({hot}) as mart{those}) as hot
+            full join (select key, content_hash from sync_base{those}) as base
+                on hot.key = base.key
             where hot.content_hash is distinct from base.content_hash
             """
         )
@@ -329,26 +424,6 @@ class _Planner:
         if dropped:
             self._connection.execute(f"delete from {changes} where not {not_erased('key')}")
         return int(dropped)
-
-    def _check_mart(self, mart: HotMart, rows: int, repeated: int, changes: str) -> None:
-        """Refuse a mart with incomplete or repeated rows, read whole only if something is off."""
-        total, complete = row(
-            self._connection,
-            f"select count(*), count(content_hash) filter ({mart.key_sql} is not null) "
-            f"from {mart.relation_name}",
-        )
-        (empty,) = row(
-            self._connection,
-            f"select count(*) from ({hot_query(mart, erased=False)}) as mart "
-            f"semi join {changes} as changes on mart.key = changes.key where payload is null",
-        )
-        if repeated or empty or not total == complete == rows:
-            check_rows(self._connection, mart)
-            raise VerificationError(
-                f"{self._store.url}: {mart.view} has {total} rows in the warehouse and {rows} by "
-                "what was noted of the cache; run `attune sync --recheck`, which reads the cache "
-                "instead of trusting what was noted"
-            )
 
 
 def _refuse_removals(plans: Sequence[_Plan], max_removed_share: float) -> None:
@@ -369,14 +444,10 @@ def _apply(
     connection: DuckDBPyConnection, store: Store, plan: _Plan, *, as_of: datetime, run_id: str
 ) -> ViewSync:
     started = time.perf_counter()
-    declared = plan.mart or plan.meta
-    if declared is None:
-        raise AssertionError(f"{plan.view} has neither a hot mart nor a meta")
-    nothing = "select '' as key, '' as content_hash, '' as payload where false"
-    everything = nothing if plan.mart is None else hot_query(plan.mart, plan.erasures > 0)
+    everything = NO_ROWS if plan.mart is None else hot_query(plan.mart, plan.erasures > 0)
+    # no changes are computed for a refill
     upserts = (
-        f"select hot.* from ({everything}) as hot semi join {plan.changes} as changes "
-        "on hot.key = changes.key"
+        f"select key, content_hash, payload from {plan.changes} where content_hash is not null"
     )
     meta = store.apply(
         ChangeSet(
@@ -386,15 +457,15 @@ def _apply(
             base=plan.base,
             expected=plan.hot,
             removals=_removals(connection, plan),
-            upserts=MartRows(connection, upserts if plan.added + plan.changed else nothing),
+            upserts=MartRows(connection, NO_ROWS if plan.is_refill else upserts),
             everything=MartRows(connection, everything),
             is_settled=plan.is_settled,
             is_refill=plan.is_refill,
-            schema_version=declared.schema_version,
+            schema_version=plan.declared.schema_version,
             as_of=as_of,
             run_id=run_id,
             synced_at=utc_now(),
-            max_age_hours=declared.max_age_hours,
+            max_age_hours=plan.declared.max_age_hours,
         )
     )
     _check_sample(connection, store, plan, everything)
@@ -453,18 +524,20 @@ def _write_ledger(connection: DuckDBPyConnection, plan: _Plan, generation: int) 
         if not plan.is_settled:
             connection.execute(f"delete from {table} where key in (select key from {plan.changes})")
             connection.execute(
-                f"insert into {table} select key, content_hash from {plan.changes} "
+                f"insert into {table} select key, content_hash, row_hash from {plan.changes} "
                 "where content_hash is not null"
             )
     elif plan.mart is None:
         connection.execute(f"drop table if exists {table}")
         return
     else:
+        ledgers.make(connection, plan.view)
         connection.execute(
-            f"create or replace table {table} as select key, content_hash "
+            f"insert into {table} select key, content_hash, row_hash "
             f"from ({hot_query(plan.mart, plan.erasures > 0)}) as hot"
         )
-    ledgers.note(connection, plan.view, generation, plan.erasures)
+    noted = ledgers.Noted(generation, plan.erasures, plan.declared.schema_version)
+    ledgers.note(connection, plan.view, noted)
 
 
 def _settle(

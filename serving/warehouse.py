@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from serving.errors import HotMartError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from serving.hot_marts import HotMart
 
 BLOCK_ROWS = 10_000
+# of row hashes so many are compared at a time, at most: memory does not grow with the mart
+NUMBERS_AT_ONCE = 4_000_000
 
 LEDGER_SCHEMA = pa.schema([("key", pa.string()), ("content_hash", pa.string())])
 # XOR of 128-bit hashes: the same as serving.store.digest_of
@@ -75,10 +78,11 @@ class MartRows:
 
 
 def hot_query(mart: HotMart, erased: bool) -> str:
-    """SQL for a mart's key, content_hash and payload, without the keys of `erased_keys` if any."""
+    """SQL for a mart's key, content_hash, payload and row_hash; erased: without `erased_keys`."""
+    row_hash = "cast(null as bigint)" if mart.row_hash is None else quoted(mart.row_hash)
     query = (
-        f"select {mart.key_sql} as key, content_hash, {quoted(mart.payload)} as payload "
-        f"from {mart.relation_name}"
+        f"select {mart.key_sql} as key, content_hash, {quoted(mart.payload)} as payload, "
+        f"{row_hash} as row_hash from {mart.relation_name}"
     )
     if erased:
         query = f"select * from ({query}) as mart where {not_erased('key')}"
@@ -114,7 +118,7 @@ def batches(blocks: Iterable[list[Any]], schema: pa.Schema) -> pa.RecordBatchRea
 
 
 def check_columns(connection: DuckDBPyConnection, mart: HotMart) -> None:
-    """Refuse a mart that is not there or whose columns are not text.
+    """Refuse a mart that is not there, or whose columns have other types or gaps.
 
     Raises:
         HotMartError: says which column, and what to do.
@@ -129,42 +133,88 @@ def check_columns(connection: DuckDBPyConnection, mart: HotMart) -> None:
     types = {each[0]: each[1] for each in described}
     wrong = [
         f"{column} ({types.get(column, 'missing')})"
-        for column in (*mart.key_columns, mart.payload, "content_hash")
-        if types.get(column) != "VARCHAR"
+        for column in _columns(mart)
+        if types.get(column) != ("BIGINT" if column == mart.row_hash else "VARCHAR")
     ]
     if wrong:
         raise HotMartError(
-            f"{mart.relation_name}: a hot mart's key columns, payload and content_hash are text; "
-            f"correct {', '.join(wrong)} in the model or in its config.meta.serving"
+            f"{mart.relation_name}: a hot mart's key columns, payload and content_hash are text, a "
+            f"row_hash is a bigint; correct {', '.join(wrong)} in the model or in its "
+            "config.meta.serving"
         )
+    # DuckDB knows these counts without reading the columns
+    counts = ", ".join(f"count({quoted(column)})" for column in _columns(mart))
+    rows, *filled = row(connection, f"select count(*), {counts} from {mart.relation_name}")
+    if any(each != rows for each in filled):
+        _refuse_rows(connection, mart)
 
 
-def check_rows(connection: DuckDBPyConnection, mart: HotMart) -> None:
-    """Refuse a mart with rows that cannot be served; reads the whole mart.
+def check_rows(connection: DuckDBPyConnection, mart: HotMart, *, erased: bool = False) -> Digest:
+    """Refuse a mart that repeats a key; reads the whole mart.
+
+    Returns:
+        The digest of its rows; with `erased` of those alone whose key is not in `erased_keys`.
 
     Raises:
-        HotMartError: rows lack a key, payload or hash, or repeat a key.
+        HotMartError: rows repeat a key.
     """
-    missing = " or ".join(
-        f"{quoted(column)} is null" for column in (*mart.key_columns, mart.payload, "content_hash")
-    )
-    incomplete, rows, different = row(
-        connection,
-        f"select count(*) filter ({missing}), count({mart.key_sql}), "
-        f"count(distinct hash({mart.key_sql})) filter ({mart.key_sql} is not null) "
-        f"from {mart.relation_name}",
-    )
     # numbers are counted faster than texts, and as many numbers as rows mean no text twice
+    rows, folded, different = row(
+        connection,
+        f"select {DIGEST_COLUMNS}, count(distinct hash(key)) from ({hot_query(mart, erased)})",
+    )
     if rows != different:
-        (different,) = row(
-            connection, f"select count(distinct {mart.key_sql}) from {mart.relation_name}"
-        )
-    if incomplete or rows != different:
+        _refuse_rows(connection, mart)
+    return Digest(rows, checksum_text(folded))
+
+
+def _columns(mart: HotMart) -> list[str]:
+    row_hash = [] if mart.row_hash is None else [mart.row_hash]
+    return [*mart.key_columns, mart.payload, "content_hash", *row_hash]
+
+
+def _refuse_rows(connection: DuckDBPyConnection, mart: HotMart) -> None:
+    missing = " or ".join(f"{quoted(column)} is null" for column in _columns(mart))
+    incomplete, repeated = row(
+        connection,
+        f"select count(*) filter ({missing}), count({mart.key_sql}) - "
+        f"count(distinct {mart.key_sql}) from {mart.relation_name}",
+    )
+    if incomplete or repeated:
         raise HotMartError(
             f"{mart.relation_name} cannot be served: {incomplete} rows lack a key, payload or "
-            f"content_hash, {rows - different} rows repeat a key; correct the model (its data "
-            "tests should have caught this) and build again"
+            f"hash, {repeated} rows repeat a key; correct the model (its data tests should have "
+            "caught this) and build again"
         )
+
+
+def load_differing(connection: DuckDBPyConnection, one: str, other: str, rows: int) -> None:
+    """Make the temporary table `differing`: row hashes that only one of two queries gives.
+
+    To sort numbers and look at neighbours is cheaper than a join.
+
+    Args:
+        connection: Where the queries run.
+        one: A query in brackets with a column row_hash, without nulls.
+        other: Another one.
+        rows: About how many rows they have.
+    """
+    connection.execute("create or replace temp table differing (row_hash bigint)")
+    parts = 1 << (rows // NUMBERS_AT_ONCE).bit_length()
+    for part in range(parts):
+        sides = [
+            connection.execute(
+                f"select row_hash from {query} as side where row_hash & {parts - 1} = {part}"
+            ).fetchnumpy()["row_hash"]
+            for query in (one, other)
+        ]
+        numbers = np.sort(np.concatenate(sides))
+        differs = np.ones(len(numbers) + 1, bool)
+        differs[1:-1] = numbers[1:] != numbers[:-1]
+        alone = numbers[differs[:-1] & differs[1:]]
+        connection.register("numbers_alone", {"row_hash": alone})
+        connection.execute("insert into differing select row_hash from numbers_alone")
+        connection.unregister("numbers_alone")
 
 
 def digest(connection: DuckDBPyConnection, relation: str) -> Digest:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from serving.store import Store
 
 PROJECT = Path(__file__).parents[2]
+# as the macro row_checksum writes it
+ROW_HASH = "cast(concat('0x', substr(md5(concat_ws(chr(31), {}, {})), 1, 15)) as bigint)"
 AS_OF = datetime.fromisoformat("2026-01-01")
 
 
@@ -53,7 +55,7 @@ class Workspace:
         self.warehouse_path = folder / "warehouse.duckdb"
         self.cache_path = folder / "cache.sqlite"
         self.url = url or f"sqlite:///{self.cache_path}"
-        self.manifest = manifest_of(node("hot_user_profiles", ["user_id"]))
+        self.manifest = manifest_of(node("hot_user_profiles", ["user_id"], row_hash="row_hash"))
         self.store: Store = open_store(self.url)
         self.ledger = folder / "sync" / "ledger.duckdb"
         self.syncs = 0
@@ -65,10 +67,13 @@ class Workspace:
             connection.execute("create schema if not exists serving")
             connection.execute(
                 f"create or replace table serving.{view} "
-                "(user_id varchar, payload varchar, content_hash varchar)"
+                "(user_id varchar, payload varchar, content_hash varchar, row_hash bigint)"
             )
             if rows:
-                connection.executemany(f"insert into serving.{view} values ($1, $2, md5($2))", rows)
+                row_hash = ROW_HASH.format("$1", "md5($2)")
+                connection.executemany(
+                    f"insert into serving.{view} values ($1, $2, md5($2), {row_hash})", rows
+                )
 
     def execute(self, statement: str) -> None:
         with duckdb.connect(str(self.warehouse_path)) as connection:

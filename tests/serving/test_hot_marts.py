@@ -61,7 +61,15 @@ def test_the_schema_version_follows_declaration_and_model_text() -> None:
 
     assert version(DECLARED) == version(DECLARED | {"max_age_hours": 9})
     assert (
-        len({version(DECLARED), version(DECLARED, "x"), version(DECLARED | {"payload": "p"})}) == 3
+        len(
+            {
+                version(DECLARED),
+                version(DECLARED, "x"),
+                version(DECLARED | {"payload": "p"}),
+                version(DECLARED | {"row_hash": "row_hash"}),
+            }
+        )
+        == 4
     )
 
 
@@ -76,6 +84,7 @@ def test_the_schema_version_follows_declaration_and_model_text() -> None:
         (DECLARED | {"key_columns": ["a", "a"]}, "names a column twice"),
         (DECLARED | {"payload": 3}, "payload must be a column name"),
         (DECLARED | {"payload": "point"}, "also a key column"),
+        (DECLARED | {"row_hash": 1}, "row_hash must be a column name"),
         (DECLARED | {"max_age_hours": 0}, "above 0"),
         (DECLARED | {"max_age_hours": True}, "above 0"),
         (DECLARED | {"max_age_hours": "26"}, "above 0"),

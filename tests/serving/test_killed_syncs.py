@@ -16,6 +16,7 @@ import pytest
 from serving.redis_store import RedisStore
 from serving.store import open_store
 from serving.sync import sync
+from tests.serving.conftest import ROW_HASH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +80,8 @@ def test_a_killed_sync_leaves_whole_values_and_the_next_one_finishes(
                 "create or replace table serving.hot_user_profiles as "
                 "select 'user' || i as user_id, repeat("
                 "case when i % 3 = 0 then 'kept' else $1 end || '-' || i || ' ', 20) as payload, "
-                "md5(payload) as content_hash "
+                "md5(payload) as content_hash, "
+                f"{ROW_HASH.format('user_id', 'content_hash')} as row_hash "
                 "from range($2, $3) as r(i)",
                 [str(number), first, first + ROWS],
             )

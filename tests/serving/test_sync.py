@@ -16,7 +16,7 @@ from serving.errors import (
 )
 from serving.hot_marts import encode_key
 from serving.store import ChangeSet, Digest, digest_of
-from tests.serving.conftest import AS_OF, Workspace, manifest_of, node
+from tests.serving.conftest import AS_OF, ROW_HASH, Workspace, manifest_of, node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,12 +32,15 @@ def store_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.mark.parametrize("has_row_hash", [True, False])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sequence=st.lists(CONTENTS, min_size=1, max_size=5))
 def test_after_any_sequence_the_store_equals_the_mart_and_unchanged_rows_were_left_alone(
-    make_workspace: Callable[[], Workspace], sequence: list[dict[str, str]]
+    make_workspace: Callable[[], Workspace], has_row_hash: bool, sequence: list[dict[str, str]]
 ) -> None:
     workspace = make_workspace()
+    if not has_row_hash:
+        workspace.manifest = manifest_of(node(VIEW, ["user_id"]))
     before: dict[str, str] = {}
     generations: dict[str, int] = {}
     generation = 0
@@ -154,10 +157,13 @@ def test_several_key_columns_make_one_json_key(workspace: Workspace) -> None:
         ("drop table serving.hot_user_profiles", "dbt build"),
         ("alter table serving.hot_user_profiles drop content_hash", r"content_hash \(missing\)"),
         ("alter table serving.hot_user_profiles alter payload type json", r"payload \(JSON\)"),
-        ("insert into serving.hot_user_profiles values ('a', '2', md5('2'))", "1 rows repeat"),
-        ("insert into serving.hot_user_profiles values (null, '2', md5('2'))", "1 rows lack"),
-        ("insert into serving.hot_user_profiles values ('z', null, 'h')", "1 rows lack"),
-        ("insert into serving.hot_user_profiles values ('z', '2', null)", "1 rows lack"),
+        ("insert into serving.hot_user_profiles values ('a', '2', md5('2'), 1)", "1 rows repeat"),
+        ("insert into serving.hot_user_profiles values (null, '2', md5('2'), 1)", "1 rows lack"),
+        ("insert into serving.hot_user_profiles values ('z', null, 'h', 1)", "1 rows lack"),
+        ("insert into serving.hot_user_profiles values ('z', '2', null, 1)", "1 rows lack"),
+        ("insert into serving.hot_user_profiles values ('z', '2', md5('2'), null)", "1 rows lack"),
+        ("alter table serving.hot_user_profiles drop row_hash", r"row_hash \(missing\)"),
+        ("alter table serving.hot_user_profiles alter row_hash type text", r"row_hash \(VARCHAR\)"),
     ],
 )
 def test_a_mart_that_cannot_be_served_is_refused(
@@ -168,6 +174,59 @@ def test_a_mart_that_cannot_be_served_is_refused(
     with pytest.raises(HotMartError, match=message):
         workspace.sync()
     assert workspace.store.views() == []
+
+
+@pytest.mark.parametrize(
+    "inserted",
+    [
+        # one like a row that was synced; one beside it; a new one twice, alike and not
+        "('a', '1', md5('1'), {a_1})",
+        "('a', '2', md5('2'), 7)",
+        "('z', '2', md5('2'), 7), ('z', '2', md5('2'), 7)",
+        "('z', '2', md5('2'), 7), ('z', '3', md5('3'), 8)",
+    ],
+)
+def test_a_repeated_key_is_refused_before_anything_moves_where_only_changes_are_compared(
+    workspace: Workspace, inserted: str
+) -> None:
+    workspace.build({"a": "1", "b": "1"})
+    workspace.sync()
+    a_1 = ROW_HASH.format("'a'", "md5('1')")
+    workspace.execute(f"insert into serving.{VIEW} values {inserted.format(a_1=a_1)}")
+    with pytest.raises(HotMartError, match="1 rows repeat"):
+        workspace.sync()
+    assert workspace.served() == {"a": "1", "b": "1"}
+    assert workspace.store.is_as_left(VIEW)
+
+
+def test_rows_that_happen_to_share_a_row_hash_are_told_apart_by_their_texts(
+    workspace: Workspace,
+) -> None:
+    workspace.build({"a": "1"})
+    workspace.sync()
+    workspace.execute(
+        f"insert into serving.{VIEW} values ('b', '2', md5('2'), 7), ('c', '3', md5('3'), 7)"
+    )
+    assert workspace.sync().moved == 2
+    assert workspace.served() == {"a": "1", "b": "2", "c": "3"}
+
+
+def test_another_model_may_make_its_row_hashes_otherwise(workspace: Workspace) -> None:
+    workspace.build({"a": "1", "b": "2"})
+    workspace.sync()
+    # by these numbers alone, nothing but b's value differs from what was synced
+    workspace.execute(
+        f"update serving.{VIEW} set payload = '3', content_hash = md5('3') where user_id = 'b'"
+    )
+    workspace.manifest["nodes"][f"model.attune.{VIEW}"]["checksum"]["checksum"] = "another"
+    workspace.sync()
+    assert workspace.served() == {"a": "1", "b": "3"}
+    workspace.execute(
+        f"update serving.{VIEW} set payload = '4', content_hash = md5('4'), "
+        "row_hash = row_hash + 1 where user_id = 'b'"
+    )
+    assert workspace.sync().moved == 1
+    assert workspace.served() == {"a": "1", "b": "4"}
 
 
 class OneRow:

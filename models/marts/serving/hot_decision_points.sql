@@ -1,5 +1,6 @@
 {{ config(meta={'serving': {
-    'key_columns': ['decision_point'], 'payload': 'payload', 'max_age_hours': 26
+    'key_columns': ['decision_point'], 'payload': 'payload', 'row_hash': 'row_hash',
+    'max_age_hours': 26
 }}) }}
 with
 
@@ -50,5 +51,6 @@ described as (
 select
     decision_point,
     payload,
-    md5(payload) as content_hash
+    md5(payload) as content_hash,
+    {{ row_checksum("concat_ws(chr(31), decision_point, md5(payload))") }} as row_hash
 from described

@@ -1,5 +1,6 @@
 {{ config(meta={'serving': {
-    'key_columns': ['experiment_name'], 'payload': 'payload', 'max_age_hours': 26
+    'key_columns': ['experiment_name'], 'payload': 'payload', 'row_hash': 'row_hash',
+    'max_age_hours': 26
 }}) }}
 with
 
@@ -83,5 +84,6 @@ described as (
 select
     experiment_name,
     payload,
-    md5(payload) as content_hash
+    md5(payload) as content_hash,
+    {{ row_checksum("concat_ws(chr(31), experiment_name, md5(payload))") }} as row_hash
 from described

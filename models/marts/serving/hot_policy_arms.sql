@@ -1,5 +1,6 @@
 {{ config(meta={'serving': {
-    'key_columns': ['decision_point', 'context'], 'payload': 'payload', 'max_age_hours': 26
+    'key_columns': ['decision_point', 'context'], 'payload': 'payload', 'row_hash': 'row_hash',
+    'max_age_hours': 26
 }}) }}
 with
 
@@ -35,5 +36,6 @@ select
     decision_point,
     context,
     payload,
-    md5(payload) as content_hash
+    md5(payload) as content_hash,
+    {{ row_checksum("concat_ws(chr(31), decision_point, context, md5(payload))") }} as row_hash
 from described

@@ -1,5 +1,6 @@
 {{ config(meta={'serving': {
-    'key_columns': ['dimension'], 'payload': 'payload', 'max_age_hours': 26
+    'key_columns': ['dimension'], 'payload': 'payload', 'row_hash': 'row_hash',
+    'max_age_hours': 26
 }}) }}
 with
 
@@ -38,5 +39,6 @@ described as (
 select
     dimension,
     payload,
-    md5(payload) as content_hash
+    md5(payload) as content_hash,
+    {{ row_checksum("concat_ws(chr(31), dimension, md5(payload))") }} as row_hash
 from described

@@ -1,5 +1,6 @@
 {{ config(meta={'serving': {
-    'key_columns': ['user_id'], 'payload': 'payload', 'max_age_hours': 26,
+    'key_columns': ['user_id'], 'payload': 'payload', 'row_hash': 'row_hash',
+    'max_age_hours': 26,
     'controls': 'fct_user_controls', 'hot_path': true
 }}) }}
 with
@@ -88,5 +89,6 @@ profiles as (
 select
     user_id,
     payload,
-    md5(payload) as content_hash
+    md5(payload) as content_hash,
+    {{ row_checksum("concat_ws(chr(31), user_id, md5(payload))") }} as row_hash
 from profiles
