@@ -8,8 +8,8 @@ outlives any sync. A view whose meta is dirty, or whose server restarted or evic
 trusted: the next sync reads it.
 
 Keys, with the default prefix: `attune:meta:VIEW`, `attune:v:VIEW:EPOCH:{KEY}`,
-`attune:c:{KEY}` (controls that wait), `attune:controls` (who has some), `attune:erased`,
-`attune:views`. No operation needs two slots of a cluster.
+`attune:c:{KEY}` (controls that wait), `attune:controls` (who has some), `attune:settled` (how many
+were forgotten), `attune:erased`, `attune:views`. No operation needs two slots of a cluster.
 """
 
 from __future__ import annotations
@@ -137,7 +137,8 @@ class RedisStore:
         found: dict[str, Read] = {}
         names = [self._controls_name(key) for key in keys]
         with self._explained("read"):
-            # in one go with the values, or before them: a settled control is in the value already
+            # in one go with the values, or before them: a settled control is in the value already,
+            # because `settle` waits until nobody reads an earlier epoch
             values, lines = self._values(view, keys, first=names)
             for key, line in zip(keys, lines, strict=True):
                 entry = _entry(values[key]) if key in values else None
@@ -223,6 +224,11 @@ class RedisStore:
                     f"{self.url}: a user was erased since {view} was filled, which must not be "
                     "taken back; build and sync again instead"
                 )
+            if fields.get("filled_settled", settled := self._settled_count()) != settled:
+                raise StoreError(
+                    f"{self.url}: what users said since {view} was filled is in its values alone and "
+                    "must not be taken back; mend the model, build and sync again instead"
+                )
             fence = self._begin(view, fields["generation"], "rollback")
             if fence is None:
                 raise StoreError(f"{self.url}: {view} was synced meanwhile; look again")
@@ -264,7 +270,13 @@ class RedisStore:
         by_user: dict[str, list[str]] = {}
         for user, event_id in controls:
             by_user.setdefault(user, []).append(event_id)
+        if not by_user:
+            return
         with self._explained("settle controls in"):
+            # whoever still reads an earlier epoch needs the controls
+            time.sleep(min(max(0.0, EPOCH_SECONDS - self._seconds_since_flip()), EPOCH_SECONDS))
+            # counted first: what is forgotten afterwards is in no earlier epoch
+            self._client.incrby(self._name("settled"), sum(map(len, by_user.values())))
             for user, event_ids in by_user.items():
                 if self._run(scripts.SETTLE, [self._controls_name(user)], event_ids) == 0:
                     before = time.time() - INDEX_GRACE_SECONDS
@@ -340,6 +352,15 @@ class RedisStore:
     def _erasure_count(self) -> int:
         return self._client.scard(self._name("erased"))
 
+    def _settled_count(self) -> str:
+        """How many controls were ever settled, as text."""
+        return _text(cast("bytes | None", self._client.get(self._name("settled"))) or b"0")
+
+    def _seconds_since_flip(self) -> float:
+        """How long every view has been serving the epoch that it serves."""
+        ages = [self._run(scripts.SINCE_FLIP, [self._meta_name(view)], []) for view in self.views()]
+        return min((int(age) / 1000 for age in ages if age is not None), default=EPOCH_SECONDS)
+
     def _nodes(self) -> list[redis.Redis]:
         """The servers that hold keys, one by one."""
         if not self._is_cluster:
@@ -373,8 +394,11 @@ class RedisStore:
         """Return the values of those keys that have one, and what stands under other names."""
         epoch = self._epoch(view)
         found, others = self._values_of(view, epoch, keys, first)
-        # what is missing may have moved: a flip, or a server that was filled anew
-        if len(found) < len(keys) and epoch != (newest := self._epoch(view, newest=True)):
+        # what is missing may have moved: a flip, or a server that was filled anew; and what came
+        # late may be of an epoch whose controls are settled
+        is_late = time.monotonic() - self._epochs[view][1] > EPOCH_SECONDS
+        is_doubtful = is_late or len(found) < len(keys)
+        if is_doubtful and epoch != (newest := self._epoch(view, newest=True)):
             found, others = self._values_of(view, newest, keys, first)
         return found, others
 
@@ -512,6 +536,8 @@ class RedisStore:
                     "previous": orjson.dumps(_previous(fields)).decode(),
                     "filled_erasures": str(change_set.base_erasures),
                 }
+                if change_set.has_controls:
+                    after["filled_settled"] = self._settled_count()
             done = self._run(scripts.COMMIT, [self._meta_name(view)], [fence, *_flat(after)])
         except BaseException as error:
             self._release(view, fence, error)
@@ -843,7 +869,15 @@ def _previous(fields: dict[str, str]) -> dict[str, str] | None:
     """What a rollback needs of the state that a fill replaces."""
     if "epoch" not in fields:
         return None
-    left_out = ("previous", "fence", "is_dirty", "writing_run", "writing_until", "filling_epoch")
+    left_out = (
+        "previous",
+        "fence",
+        "is_dirty",
+        "writing_run",
+        "writing_until",
+        "filling_epoch",
+        "flipped_ms",
+    )
     return {name: value for name, value in fields.items() if name not in left_out}
 
 

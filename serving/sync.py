@@ -390,6 +390,7 @@ def _apply(
             everything=MartRows(connection, everything),
             is_settled=plan.is_settled,
             is_refill=plan.is_refill,
+            has_controls=plan.mart is not None and plan.mart.controls is not None,
             schema_version=declared.schema_version,
             as_of=as_of,
             run_id=run_id,

