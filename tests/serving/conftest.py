@@ -45,6 +45,13 @@ def manifest_of(*nodes: dict[str, Any]) -> dict[str, Any]:
     return {"nodes": {f"model.attune.{each['name']}": each for each in nodes}}
 
 
+def controlled_manifest(view: str = "hot_user_profiles") -> dict[str, Any]:
+    """A view that users control, and the model after it that lists the events it agrees with."""
+    after = {"depends_on": {"nodes": [f"model.attune.{view}"]}, "config": {}}
+    held = node("fct_controls", ["event_id"]) | after
+    return manifest_of(node(view, ["user_id"], controls="fct_controls"), held)
+
+
 class Workspace:
     """One folder with a warehouse of hot marts, its manifest, and a cache."""
 

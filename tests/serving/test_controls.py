@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from serving.errors import ErasedError
 from serving.store import Control, Read
-from tests.serving.conftest import Workspace, manifest_of, node
+from tests.serving.conftest import Workspace, controlled_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +31,7 @@ def make_controlled(make_workspace: Callable[[], Workspace]) -> Callable[[], Wor
 
     def make() -> Workspace:
         workspace = make_workspace()
-        held = {**node("fct_controls", ["event_id"]), "config": {}}
-        workspace.manifest = manifest_of(node(VIEW, ["user_id"], controls="fct_controls"), held)
+        workspace.manifest = controlled_manifest()
         workspace.execute("create schema serving")
         workspace.execute("create table serving.fct_controls (event_id varchar)")
         return workspace

@@ -23,7 +23,7 @@ from serving.errors import StaleChangeSetError, StoreError, StoreUrlError
 from serving.redis_scripts import COMMIT
 from serving.redis_store import RedisStore
 from serving.store import Control, Read, open_store
-from tests.serving.conftest import Workspace, manifest_of, node
+from tests.serving.conftest import Workspace, controlled_manifest, node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -375,8 +375,7 @@ def test_a_command_takes_the_last_fill_back(workspace: Workspace) -> None:
 
 def controlled(workspace: Workspace) -> None:
     """Let users control the view: the warehouse lists the events that it holds."""
-    held = {**node("fct_controls", ["event_id"]), "config": {}}
-    workspace.manifest = manifest_of(node(VIEW, ["user_id"], controls="fct_controls"), held)
+    workspace.manifest = controlled_manifest()
     workspace.execute("create schema if not exists serving")
     workspace.execute("create table serving.fct_controls (event_id varchar)")
 
