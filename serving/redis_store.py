@@ -208,8 +208,6 @@ class RedisStore:
                 meta = self._renew_meta(change_set, fields)
             else:
                 meta = self._write(change_set, fields)
-            if self._client.exists(self._name("unclean")):
-                self._clean()
         return meta
 
     def rollback(self, view: str) -> ViewMeta:
@@ -300,9 +298,16 @@ class RedisStore:
                 self._client.delete(self._controls_name(key))
             for view in self.views():
                 removed += self._erase_from(view, keys)
-            if clean:
-                self._clean()
+        if clean:
+            self._clean()
         return removed
+
+    def clean(self) -> None:
+        self._require_writer()
+        with self._explained("look at"):
+            is_unclean = self._client.exists(self._name("unclean"))
+        if is_unclean:
+            self._clean()
 
     def close(self) -> None:
         self._client.close()
@@ -733,6 +738,12 @@ class RedisStore:
 
     def _clean(self) -> None:
         """Have the servers write their files anew, so that no deleted byte is left in them."""
+        try:
+            self._rewrite_files()
+        except redis.RedisError as error:
+            raise IncompleteErasureError(self._incomplete(str(error))) from error
+
+    def _rewrite_files(self) -> None:
         for node in self._nodes():
             persistence = node.info("persistence")
             if persistence["aof_enabled"]:

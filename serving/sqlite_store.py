@@ -335,8 +335,6 @@ class SqliteStore:
                 max_age_hours=change_set.max_age_hours,
             )
             self._write_meta(after)
-        if self._connection.execute("select count(*) from pending_erasures").get:
-            self._clean_files()
         return after
 
     def rollback(self, view: str) -> ViewMeta:
@@ -386,6 +384,10 @@ class SqliteStore:
         if clean:
             self._clean_files()
         return removed
+
+    def clean(self) -> None:
+        if self._connection.execute("select count(*) from pending_erasures").get:
+            self._clean_files()
 
     def close(self) -> None:
         self._connection.close()

@@ -295,6 +295,15 @@ class Store(Protocol):
         """
         ...
 
+    def clean(self) -> None:
+        """Finish what an erasure has left to be cleaned; without that, nothing is read or written.
+
+        Raises:
+            IncompleteErasureError: the files are not clean yet.
+            StoreError: the store cannot be reached.
+        """
+        ...
+
     def close(self) -> None:
         """Release files and connections; further calls fail."""
         ...

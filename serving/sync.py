@@ -146,7 +146,8 @@ def sync(
 
     All views are compared, and refused if need be, before the first is written; then each view
     changes as a whole. A view whose hot mart has left the manifest is emptied, under the same
-    limit on removals. A sync that another one or an erasure overtakes compares again.
+    limit on removals. A sync that another one or an erasure overtakes compares again. What an
+    erasure has left in the store's files is cleaned at the end.
 
     Args:
         warehouse: Connection to the built warehouse; only read from.
@@ -167,6 +168,7 @@ def sync(
         RemovalRefusedError: more would be removed than allowed; nothing was moved.
         StaleChangeSetError: others came between, time and again; run again.
         VerificationError: the store does not hold what the warehouse has.
+        IncompleteErasureError: everything was synced, but the store's files hold erased bytes yet.
         StoreError: the store could not write.
     """
     if not 0 <= max_removed_share <= 1:
@@ -193,10 +195,14 @@ def sync(
     ):
         for _ in range(attempts - 1):
             try:
-                return attempt(connection)
+                report = attempt(connection)
+                break
             except StaleChangeSetError:
                 continue
-        return attempt(connection)
+        else:
+            report = attempt(connection)
+    store.clean()
+    return report
 
 
 def retired_views(store: Store, marts: Sequence[HotMart]) -> list[str]:

