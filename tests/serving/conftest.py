@@ -101,8 +101,7 @@ class Workspace:
         return {row.key: row.payload.decode() for block in self.store.scan(view) for row in block}
 
     def file_bytes(self) -> bytes:
-        paths = [self.cache_path, Path(f"{self.cache_path}-wal")]
-        return b"".join(path.read_bytes() for path in paths if path.exists())
+        return b"".join(path.read_bytes() for path in self.folder.glob("cache.sqlite*"))
 
 
 @pytest.fixture(scope="session")
