@@ -9,11 +9,12 @@ trusted: the next sync reads it.
 
 Keys, with the default prefix: `attune:meta:VIEW`, `attune:v:VIEW:EPOCH:{KEY}`,
 `attune:c:{KEY}` (controls that wait), `attune:controls` (who has some), `attune:settled` (how many
-were forgotten), `attune:erased`, `attune:views`. No operation needs two slots of a cluster.
+were forgotten), `attune:controls_id` (gone when they are), `attune:erased`, `attune:views`. No operation needs two slots of a cluster.
 """
 
 from __future__ import annotations
 
+import secrets
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -279,6 +280,17 @@ class RedisStore:
                 if self._run(scripts.SETTLE, [self._controls_name(user)], event_ids) == 0:
                     before = time.time() - INDEX_GRACE_SECONDS
                     self._run(scripts.FORGET_USER, [self._name("controls")], [user, before])
+
+    def controls_id(self) -> str:
+        name = self._name("controls_id")
+        with self._explained("read"):
+            self._client.set(name, secrets.token_hex(16), nx=True)
+            return _text(cast("bytes", self._client.get(name)))
+
+    def remember_erased(self, key_hashes: Iterable[str]) -> None:
+        self._require_writer()
+        with self._explained("write erasures to"):
+            self._client.sadd(self._name("erased"), *key_hashes)
 
     def erasures(self) -> frozenset[str]:
         with self._explained("read"):

@@ -399,6 +399,18 @@ class SqliteStore:
                 "delete from controls where user_id = ? and event_id = ?", controls
             )
 
+    def controls_id(self) -> str:
+        try:
+            return str(self._connection.execute("select controls_id from identity").get)
+        except apsw.Error as error:
+            raise self._explained("read", error) from error
+
+    def remember_erased(self, key_hashes: Iterable[str]) -> None:
+        with self._transaction(self._said, "write erasures to"):
+            self._said.executemany(
+                "insert or ignore into erasures values (?)", ((each,) for each in key_hashes)
+            )
+
     def erasures(self) -> frozenset[str]:
         try:
             rows = self._connection.execute("select key_hash from erasures")

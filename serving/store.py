@@ -263,6 +263,14 @@ class Store(Protocol):
         """
         ...
 
+    def controls_id(self) -> str:
+        """Name what the store remembers of users; another name than before says that it was lost."""
+        ...
+
+    def remember_erased(self, key_hashes: Iterable[str]) -> None:
+        """Take keys for erased, by their hashes as `erasures` gives them."""
+        ...
+
     def erasures(self) -> frozenset[str]:
         """Return the SHA-256 (hex) of every key that was erased: none may be stored again."""
         ...

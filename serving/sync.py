@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from serving import ledger as ledgers
 from serving.clock import naive_utc, utc_now
 from serving.errors import (
+    LostControlsError,
     RemovalRefusedError,
     StaleChangeSetError,
     VerificationError,
 )
 from serving.hot_marts import HotMart, hot_marts
-from serving.store import NOTHING, ChangeSet, Digest
+from serving.store import NOTHING, ChangeSet, Digest, erased_hash
 from serving.warehouse import (
     LEDGER_SCHEMA,
     MartRows,
@@ -41,7 +42,7 @@ from serving.warehouse import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -141,6 +142,7 @@ def sync(
     max_removed_share: float = 0.5,
     allow_removal: bool = False,
     attempts: int = ATTEMPTS,
+    has_heard: Callable[[datetime], bool] = lambda _: False,
 ) -> SyncReport:
     """Sync every hot mart of the manifest.
 
@@ -162,9 +164,14 @@ def sync(
         max_removed_share: Largest share of a view's keys, 0 to 1, that may be removed.
         allow_removal: Remove whatever the warehouse no longer has.
         attempts: How often to compare when others come between, at least 1.
+        has_heard: Whether the build holds all that users said before a moment, naive UTC. Asked
+            where the store lost what it remembered: controls that only it knew are then in the
+            build, or the sync is refused.
 
     Raises:
         HotMartError: a malformed declaration or mart.
+        LostControlsError: the store lost what users said, and the build does not hold it yet;
+            nothing was moved.
         RemovalRefusedError: more would be removed than allowed; nothing was moved.
         StaleChangeSetError: others came between, time and again; run again.
         VerificationError: the store does not hold what the warehouse has.
@@ -184,6 +191,7 @@ def sync(
                 _refuse_removals(plans, max_removed_share)
             views = [_apply(connection, store, plan, as_of=as_of, run_id=run_id) for plan in plans]
             if ledger is not None:
+                ledgers.note_memory(connection, controls_id)
                 for plan, view in zip(plans, views, strict=True):
                     _write_ledger(connection, plan, view.generation)
             settled, waiting = _settle(connection, store, marts)
@@ -193,6 +201,12 @@ def sync(
         snapshot(warehouse) as connection,
         nullcontext() if ledger is None else ledgers.attached(connection, ledger),
     ):
+        controls_id = store.controls_id()
+        if ledger is not None:
+            _restore_erasures(connection, store)
+            lost_at = ledgers.controls_lost_at(connection, controls_id, utc_now())
+            if lost_at is not None and any(mart.controls for mart in marts):
+                _require_heard(store, has_heard, lost_at)
         for _ in range(attempts - 1):
             try:
                 report = attempt(connection)
@@ -213,6 +227,29 @@ def retired_views(store: Store, marts: Sequence[HotMart]) -> list[str]:
         for view in store.views()
         if view not in served and (meta := store.meta(view)) is not None and meta.rows
     ]
+
+
+def _restore_erasures(connection: DuckDBPyConnection, store: Store) -> None:
+    """Erase again whom a store that lost its list, or came back older, knows nothing of."""
+    forgotten = ledgers.erased(connection) - store.erasures()
+    if not forgotten:
+        return
+    # by their hashes first: whoever is not there must not come either
+    store.remember_erased(forgotten)
+    keys = {key for view in store.views() for block in store.ledger(view) for key, _ in block}
+    keys |= {control.user_id for block in store.controls() for control in block}
+    if back := [key for key in keys if erased_hash(key) in forgotten]:
+        store.erase(back, clean=False)
+
+
+def _require_heard(store: Store, has_heard: Callable[[datetime], bool], lost_at: datetime) -> None:
+    """Refuse to serve a build from before what users said and the store has forgotten."""
+    if not has_heard(lost_at):
+        raise LostControlsError(
+            f"{store.url} lost what users said and who was erased (noticed {lost_at:%Y-%m-%d %H:%M} "
+            "UTC), and the build does not hold all of that yet; nothing was moved. Run `attune run`, "
+            "which loads and builds what waits in the inbox, and then syncs"
+        )
 
 
 class _Planner:

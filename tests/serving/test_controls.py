@@ -9,12 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving.errors import ErasedError
-from serving.store import Control, Read
+from serving.clock import utc_now
+from serving.errors import ErasedError, LostControlsError
+from serving.redis_store import RedisStore
+from serving.sqlite_store import SqliteStore
+from serving.store import Control, Read, open_store
 from tests.serving.conftest import Workspace, controlled_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
 VIEW = "hot_user_profiles"
 USERS = ["a", "b", "c", "d}", "e{f}"]
@@ -94,6 +98,80 @@ def test_an_erased_user_stays_away_whatever_the_warehouse_still_holds(
         assert workspace.verify().ok
     workspace.sync(recheck=True, ledger=None)
     assert workspace.served() == {}
+    assert workspace.verify().ok
+
+
+def lose(workspace: Workspace) -> None:
+    """A server that is flushed; files that are deleted."""
+    if isinstance(workspace.store, RedisStore):
+        client = workspace.store._client
+        for name in client.scan_iter(match=f"{workspace.store._prefix}:*"):
+            client.delete(name)
+    else:
+        workspace.store.close()
+        for path in workspace.folder.glob("cache.sqlite*"):
+            path.unlink()
+        workspace.store = open_store(workspace.url)
+
+
+def test_a_lost_store_is_not_filled_with_what_users_took_back(
+    make_controlled: Callable[[], Workspace],
+) -> None:
+    workspace = make_controlled()
+    workspace.build({"a": "believed", "b": "2", "c": "3"})
+    workspace.sync()
+    workspace.store.erase(["b"])
+    workspace.sync()
+    workspace.store.add_control(control("a", 1))
+    lose(workspace)
+    asked: list[datetime] = []
+
+    def has_heard(moment: datetime) -> bool:
+        asked.append(moment)
+        return len(asked) > 1
+
+    before = utc_now()
+    with pytest.raises(LostControlsError, match="attune run"):
+        workspace.sync(has_heard=has_heard)
+    with pytest.raises(LostControlsError):
+        workspace.sync(has_heard=lambda _: False)
+    assert workspace.served() == {}
+    assert workspace.store.read(VIEW, "b").is_erased
+    workspace.execute("insert into serving.fct_controls values ('event-1')")
+    workspace.build({"a": "nothing", "b": "2", "c": "3"})
+    workspace.sync(has_heard=has_heard)
+    # the loss is as old as its first sight: what was said since is not lost
+    assert asked[0] == asked[1]
+    assert before <= asked[0] <= utc_now()
+    assert workspace.served() == {"a": "nothing", "c": "3"}
+    assert workspace.verify().ok
+    workspace.sync()
+
+
+def test_a_store_that_came_back_older_forgets_the_erased_again(
+    make_controlled: Callable[[], Workspace],
+) -> None:
+    workspace = make_controlled()
+    workspace.build({"a": "1", "b": "2"})
+    workspace.sync()
+    workspace.store.erase(["a"])
+    workspace.sync()
+    if isinstance(workspace.store, RedisStore):
+        prefix = workspace.store._prefix
+        workspace.store._client.delete(f"{prefix}:erased")
+        header = f"{1:016x}|{0:016x}||hash"
+        workspace.store._client.set(f"{prefix}:v:{VIEW}:1:{{a}}", f"{header}\nold")
+    else:
+        assert isinstance(workspace.store, SqliteStore)
+        workspace.store._said.execute("delete from erasures")
+        workspace.store._values.execute(
+            "insert into entries select view, 'a', 'hash', 1, '', 0, cast('old' as blob) from entries"
+        )
+    workspace.store.add_control(control("a", 1))
+    assert workspace.store.get(VIEW, "a") is not None
+    workspace.sync(recheck=True)
+    assert workspace.store.read(VIEW, "a") == Read(None, (), is_erased=True)
+    assert workspace.served() == {"b": "2"}
     assert workspace.verify().ok
 
 
