@@ -2,7 +2,8 @@
 
 A fill goes under a prefix of its own (an epoch) and becomes visible by one write to the view's
 meta; the epoch before is kept, so that the flip can be taken back. Later syncs change values in
-place. Every value carries the generation that wrote it, which is the sync's fencing token: a
+place, but for a dirty view of a cluster, where what a dead run still writes cannot be refused: it
+is filled anew. Every value carries the generation that wrote it, which is the sync's fencing token: a
 stalled older sync cannot overwrite a newer value, nor bring back a removed one, whose tombstone
 outlives any sync. A view whose meta is dirty, or whose server restarted or evicted keys, is not
 trusted: the next sync reads it.
@@ -65,8 +66,6 @@ REPLIES_AWAITED = 16
 LEASE_MS = 60_000
 # longer than any stalled sync can live: a lease is lost long before
 TOMBSTONE_MS = 24 * 3600 * 1000
-# what a dead run has sent to a cluster is written within this time
-CLUSTER_SECONDS = 1.0
 # how long a reader may use the epoch it knows
 EPOCH_SECONDS = 1.0
 READER_TIMEOUT_SECONDS = 1.0
@@ -99,13 +98,11 @@ class RedisStore:
         self._prefix, plain_url = _without_prefix(url)
         self._epochs: dict[str, tuple[str | None, float]] = {}
         timeout = READER_TIMEOUT_SECONDS if read_only else WRITER_TIMEOUT_SECONDS
+        timeouts = {"socket_timeout": timeout, "socket_connect_timeout": min(timeout, 5.0)}
         try:
             # a URL's own options win over these
             self._client = redis.Redis.from_url(
-                plain_url,
-                socket_timeout=timeout,
-                socket_connect_timeout=min(timeout, 5.0),
-                retry=Retry(ConstantBackoff(0.05), 1),
+                plain_url, **timeouts, retry=Retry(ConstantBackoff(0.05), 1)
             )
         except (ValueError, TypeError) as error:
             raise StoreUrlError(
@@ -116,7 +113,7 @@ class RedisStore:
             is_cluster = self._client.info("cluster").get("cluster_enabled") == 1
             if is_cluster:
                 self._client.close()
-                self._client = cast("redis.Redis", RedisCluster.from_url(plain_url))
+                self._client = cast("redis.Redis", RedisCluster.from_url(plain_url, **timeouts))
         self._is_cluster = is_cluster
 
     @property
@@ -192,9 +189,6 @@ class RedisStore:
             answer = self._run(scripts.TAKE_OVER, [self._meta_name(view)], [])
             if isinstance(answer, list):
                 raise self._busy(view, _text(answer[1]))
-            if self._is_cluster:
-                # there what the dead run has sent cannot be refused, only waited for
-                time.sleep(CLUSTER_SECONDS)
 
     def digest(self, view: str) -> Digest:
         return digest_of(self.ledger(view))
@@ -216,7 +210,8 @@ class RedisStore:
         with self._explained("roll back"):
             fields = self._meta_fields(view)
             before = orjson.loads(fields.get("previous", "null"))
-            if before is None or before["epoch"] == fields["epoch"]:
+            # half of the changes of a run that died are in such a state
+            if before is None or before["epoch"] == fields["epoch"] or "is_dirty" in before:
                 raise StoreError(f"{self.url}: {view} has no earlier state that is kept")
             if int(fields["filled_erasures"]) != self._erasure_count():
                 raise StoreError(
@@ -576,6 +571,9 @@ class RedisStore:
     def _is_fill(self, change_set: ChangeSet, fields: dict[str, str]) -> bool:
         if change_set.is_refill or "epoch" not in fields:
             return True
+        if self._is_cluster and "is_dirty" in fields:
+            # what a dead or stalled run still writes cannot be refused there: nobody is to read it
+            return True
         return fields["schema_version"] != change_set.schema_version
 
     def _fill(self, change_set: ChangeSet, fence: int) -> None:
@@ -895,7 +893,6 @@ def _previous(fields: dict[str, str]) -> dict[str, str] | None:
     left_out = (
         "previous",
         "fence",
-        "is_dirty",
         "writing_run",
         "writing_until",
         "filling_epoch",

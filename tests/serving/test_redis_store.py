@@ -12,7 +12,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+import uuid
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
     from serving.store import ChangeSet
 
 VIEW = "hot_user_profiles"
-# CONFIG GET is one of CONFIG's
-COMMAND = re.compile(r"CONFIG GET|[A-Z]+")
+COMMAND_NAME = re.compile(r"CONFIG GET|CLUSTER SLOTS|[A-Z]+")
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +76,13 @@ def test_a_server_that_is_down_is_named_without_its_password() -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def documented_commands() -> list[str]:
+def documented_commands(*, in_cluster: bool = False) -> list[str]:
     """What docs/serving-cache.md says that the server's user needs."""
     text = (PROJECT / "docs" / "serving-cache.md").read_text()
     paragraph = text.partition("The server's user needs")[2].partition("\n\n")[0]
-    listed = paragraph.partition("cluster")[0].split("`")[1::2]
-    return [name.replace(" ", "|") for name in COMMAND.findall(" ".join(listed))]
+    part = paragraph if in_cluster else paragraph.partition("cluster")[0]
+    listed = part.split("`")[1::2]
+    return [name.replace(" ", "|") for name in COMMAND_NAME.findall(" ".join(listed))]
 
 
 def test_a_user_of_the_servers_needs_no_more_than_is_documented(tmp_path: Path) -> None:
@@ -215,6 +216,111 @@ def test_no_operation_needs_two_slots_of_a_cluster(tmp_path: Path) -> None:
         workspace.sync()
         assert workspace.verify().ok
         assert workspace.served() == {key: each for key, each in changed.items() if key != "user5"}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """Three primaries on loopback, each with a third of the slots."""
+    config = {"save": "", "cluster-enabled": "yes"}
+    ends = [0, 5461, 10923, 16384]
+    with ExitStack() as stack:
+        servers = [stack.enter_context(ValkeyServer(config=config)) for _ in range(3)]
+        admins = [stack.enter_context(redis.Redis(port=each.port)) for each in servers]
+        for admin, first, end in zip(admins, ends, ends[1:], strict=False):
+            admin.execute_command("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
+            admin.execute_command("CLUSTER", "MEET", "127.0.0.1", servers[0].port)
+            admin.acl_setuser(
+                "attune",
+                enabled=True,
+                passwords=["+hunter2"],
+                keys=["*"],
+                commands=[f"+{name}" for name in documented_commands(in_cluster=True)],
+            )
+        until = time.monotonic() + 60
+        for admin in admins:
+            while not {b"cluster_state:ok", b"cluster_size:3"} <= set(
+                admin.execute_command("CLUSTER", "INFO").split()
+            ):
+                assert time.monotonic() < until
+                time.sleep(0.05)
+        yield f"redis://attune:hunter2@127.0.0.1:{servers[0].port}/0"
+
+
+@pytest.fixture
+def clustered(cluster: str, tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path, f"{cluster}?prefix={uuid.uuid4().hex}")
+
+
+def test_a_cluster_of_three_primaries_serves_and_takes_a_fill_back(clustered: Workspace) -> None:
+    controlled(clustered)
+    old = {f"user{number}": str(number) for number in range(50)}
+    clustered.build(old)
+    clustered.sync()
+    another_schema(clustered)
+    new = {user: f"new {value}" for user, value in old.items()}
+    clustered.build(new)
+    clustered.sync()
+    assert clustered.store.rollback(VIEW).rows == 50
+    assert clustered.served() == old
+    clustered.store.add_control(Control("user7", "said", b"{}"))
+    clustered.sync()
+    assert clustered.served() == new
+    clustered.execute("insert into serving.fct_controls values ('said')")
+    assert clustered.sync().settled == 1
+    with pytest.raises(StoreError, match="must not be taken back"):
+        clustered.store.rollback(VIEW)
+    assert clustered.store.erase(["user9"]) == 1
+    clustered.sync()
+    assert clustered.verify().ok
+    assert clustered.served().keys() == old.keys() - {"user9"}
+
+
+def test_a_stalled_sync_of_a_cluster_writes_where_nobody_reads(clustered: Workspace) -> None:
+    kept = {f"kept{number}": "1" for number in range(30)}
+    clustered.build({**kept, "a": "1"})
+    clustered.sync()
+    older = Workspace(clustered.folder / "older", clustered.url)
+    older.folder.mkdir(exist_ok=True)
+    # these the newer sync leaves alone, so that their generation stays behind the stalled one's
+    older.build({**dict.fromkeys(kept, "2"), "a": "2"})
+
+    def newer_sync() -> None:
+        clustered.build({**kept, "a": "3"})
+        clustered.sync()
+
+    stalling = Stalling(clustered.url)
+    stalling.meanwhile = newer_sync  # type: ignore[method-assign]
+    older.store = stalling
+    with pytest.raises(StoreError):
+        older.sync(attempts=1)
+    assert clustered.served() == {**kept, "a": "3"}
+    assert clustered.verify().ok
+    with pytest.raises(StoreError, match="no earlier state"):
+        clustered.store.rollback(VIEW)
+
+
+def test_a_dead_sync_of_a_cluster_is_taken_over(clustered: Workspace) -> None:
+    clustered.build({"a": "1", "b": "1"})
+    clustered.sync()
+
+    class Dying(RedisStore):
+        def _change_in_place(self, change_set: ChangeSet, fence: int, epoch: str) -> None:
+            super()._change_in_place(change_set, fence, epoch)
+            self._client.hset(self._meta_name(VIEW), "writing_until", 0)
+            raise KeyboardInterrupt
+
+        def _release(self, view: str, fence: int, reason: BaseException) -> None:
+            """A process that is killed releases nothing."""
+
+    clustered.build({"a": "2", "b": "1"})
+    clustered.store = Dying(clustered.url)
+    with pytest.raises(KeyboardInterrupt):
+        clustered.sync()
+    clustered.store = open_store(clustered.url)
+    clustered.build({"a": "3", "b": "3"})
+    clustered.sync()
+    assert clustered.served() == {"a": "3", "b": "3"}
+    assert clustered.verify().ok
 
 
 @pytest.mark.parametrize("loss", ["FLUSHALL", "one value", "restart empty"])
