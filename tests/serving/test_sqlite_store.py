@@ -5,6 +5,7 @@ import json
 import random
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -149,6 +150,48 @@ def test_a_reader_sees_the_old_state_or_the_new_one_never_a_mix(
     assert result["torn"] == []
     assert result["reads"] > 6
     assert result["seen"] == 6
+
+
+def test_a_hundred_readers_never_see_a_torn_profile_nor_two_generations(
+    workspace: Workspace,
+) -> None:
+    keys = [f"user{number}" for number in range(100)]
+
+    def contents(round_number: int) -> dict[str, str]:
+        return dict.fromkeys(keys, f"{round_number} " * 200)
+
+    workspace.build(contents(0))
+    workspace.sync()
+    stop = threading.Event()
+    problems: list[str] = []
+    seen: list[set[str]] = [set() for _ in range(100)]
+
+    def read(number: int) -> None:
+        rng = random.Random(number)
+        with open_store(workspace.url, read_only=True) as reader:
+            while not stop.wait(0.02):
+                some = rng.sample(keys, 5)
+                words = [each.payload.split() for each in reader.get_many(VIEW, some).values()]
+                rounds = {word.decode() for value in words for word in value}
+                if len(words) != 5 or len(rounds) != 1:
+                    problems.append(f"reader {number} saw {rounds} in {len(words)} values")
+                    return
+                seen[number] |= rounds
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(100)]
+    for thread in threads:
+        thread.start()
+    try:
+        for round_number in range(1, 7):
+            workspace.build(contents(round_number))
+            workspace.sync()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert problems == []
+    assert min(map(len, seen)) > 0
+    assert len(set.union(*seen)) > 2
 
 
 def marked(rng: random.Random) -> str:
