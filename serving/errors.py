@@ -35,6 +35,10 @@ class RemovalRefusedError(ServingError):
     """A sync would remove more of a view than its caller allowed; nothing was moved."""
 
 
+class LostControlsError(ServingError):
+    """The store lost what users said, and the build does not hold it yet; nothing was moved."""
+
+
 class VerificationError(ServingError):
     """After a sync the store does not hold what the warehouse holds."""
 

@@ -13,7 +13,7 @@ import orjson
 from serving.errors import HotMartError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 REQUIRED_FIELDS = ("key_columns", "payload", "max_age_hours")
 FIELDS = (*REQUIRED_FIELDS, "controls", "hot_path", "row_hash")
@@ -32,7 +32,7 @@ class HotMart:
         max_age_hours: How old the view may be before it counts as stale.
         schema_version: Changes with the declaration or the model's text.
         controls: The relation whose column event_id holds the user controls that the mart agrees
-            with; None if users cannot control what it serves.
+            with, built after it; None if users cannot control what it serves.
         hot_path: Whether it follows the inbox between builds, see `attune follow`.
         row_hash: The column with a number for key and content hash together; None if there is
             none, and texts must be compared.
@@ -114,13 +114,18 @@ def hot_marts(manifest: Mapping[str, Any] | Path) -> list[HotMart]:
     }
     found: list[HotMart] = []
     problems: list[str] = []
-    for node in nodes.values():
+    for unique_id, node in nodes.items():
         if node.get("resource_type") != "model":
             continue
         serving = (node.get("config") or {}).get("meta", {}).get("serving")
         if serving is None:
             continue
-        own_problems = _problems(node, serving, relations)
+        later = {
+            each["name"]
+            for each in nodes.values()
+            if unique_id in (each.get("depends_on") or {}).get("nodes", [])
+        }
+        own_problems = _problems(node, serving, later & relations.keys())
         problems += own_problems
         if not own_problems:
             found.append(_hot_mart(node, serving, relations))
@@ -137,7 +142,8 @@ def hot_marts(manifest: Mapping[str, Any] | Path) -> list[HotMart]:
     return sorted(found, key=lambda mart: mart.view)
 
 
-def _problems(node: Mapping[str, Any], serving: Any, relations: Mapping[str, str]) -> list[str]:
+def _problems(node: Mapping[str, Any], serving: Any, later: Collection[str]) -> list[str]:
+    """What is wrong with a declaration; `later` are the models that are built after this one."""
     name = node["name"]
     if not isinstance(serving, dict):
         return [f"{name}: must be a mapping with {', '.join(REQUIRED_FIELDS)}, is {serving!r}"]
@@ -161,8 +167,9 @@ def _problems(node: Mapping[str, Any], serving: Any, relations: Mapping[str, str
     if isinstance(age, bool) or not isinstance(age, int | float) or not 0 < age < float("inf"):
         problems.append(f"{name}: max_age_hours must be a number above 0, is {age!r}")
     controls = serving.get("controls")
-    if controls is not None and controls not in relations:
-        problems.append(f"{name}: controls must name a model of the project, is {controls!r}")
+    if controls is not None and controls not in later:
+        # else a build that ends between the two would hold a control that the mart does not
+        problems.append(f"{name}: controls must name a model that depends on it, is {controls!r}")
     if not isinstance(serving.get("hot_path", False), bool):
         problems.append(f"{name}: hot_path must be true or false, is {serving['hot_path']!r}")
     if not _is_name(serving.get("row_hash", "-")):

@@ -3,6 +3,8 @@
 The ledger is a DuckDB file, so that the warehouse joins it where it lies. It is written last; a
 sync that dies before that leaves a ledger of an older generation than the store's, which the next
 one notices: it then reads the store itself.
+
+The ledger also notes who was erased, by hash, so that a store that lost its list is given it back.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from serving.hot_marts import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from duckdb import DuckDBPyConnection
 
@@ -53,6 +56,10 @@ def attached(connection: DuckDBPyConnection, path: Path) -> Iterator[None]:
         connection.execute(
             f"create table if not exists {NOTES} (view varchar, generation bigint, "
             "erasures bigint, schema_version varchar)"
+        )
+        connection.execute(f"create table if not exists {SCHEMA}.erased (key_hash varchar)")
+        connection.execute(
+            f"create table if not exists {SCHEMA}.store (controls_id varchar, lost_at timestamp)"
         )
     except (duckdb.IOException, OSError) as error:
         raise StoreError(
@@ -90,6 +97,45 @@ def note(connection: DuckDBPyConnection, view: str, noted: Noted) -> None:
     """Say at which state of store and model the view's table stands."""
     connection.execute(f"delete from {NOTES} where view = ?", [view])
     connection.execute(f"insert into {NOTES} values (?, ?, ?, ?)", [view, *noted])
+
+
+def erased(connection: DuckDBPyConnection) -> frozenset[str]:
+    """Return the hashes of the erased keys that the store was last seen with."""
+    rows = connection.execute(f"select key_hash from {SCHEMA}.erased").fetchall()
+    return frozenset(key_hash for (key_hash,) in rows)
+
+
+def controls_lost_at(
+    connection: DuckDBPyConnection, controls_id: str, now: datetime
+) -> datetime | None:
+    """Say when it was first noticed that the store lost what it remembered of users.
+
+    Args:
+        connection: With the ledger attached.
+        controls_id: What the store calls its memory now.
+        now: The present, naive UTC; noted if the loss is noticed now.
+
+    Returns:
+        None: it remembers what it did at the last sync, or there was none.
+    """
+    row: tuple[str, datetime | None] | None = connection.execute(
+        f"select controls_id, lost_at from {SCHEMA}.store"
+    ).fetchone()
+    if row is None or row[0] == controls_id:
+        return None
+    if row[1] is None:
+        connection.execute(f"update {SCHEMA}.store set lost_at = ?", [now])
+    return row[1] or now
+
+
+def note_memory(connection: DuckDBPyConnection, controls_id: str) -> None:
+    """Note what the store remembers of users: its name, and the keys of the table `erased_keys`."""
+    connection.execute(f"delete from {SCHEMA}.store")
+    connection.execute(f"insert into {SCHEMA}.store values (?, null)", [controls_id])
+    connection.execute(
+        f"insert into {SCHEMA}.erased select key_hash from erased_keys "
+        f"where key_hash not in (select key_hash from {SCHEMA}.erased)"
+    )
 
 
 def _literal(text: str) -> str:

@@ -98,12 +98,26 @@ redis.call('HDEL', KEYS[1], 'writing_run', 'writing_until')
 return 1
 """
 
-# KEYS: meta. ARGV: fencing token, fields and values. Returns 1, or 0 if another has taken over.
+# KEYS: meta. ARGV: fencing token, fields and values. Notes when another epoch is served.
+# Returns 1, or 0 if another has taken over.
 COMMIT = """
 if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 0 end
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+if redis.call('HGET', KEYS[1], 'epoch') ~= epoch then
+    local time = redis.call('TIME')
+    redis.call('HSET', KEYS[1], 'flipped_ms', time[1] * 1000 + math.floor(time[2] / 1000))
+end
 redis.call('HDEL', KEYS[1], 'writing_run', 'writing_until', 'is_dirty', 'filling_epoch')
 return 1
+"""
+
+# KEYS: meta. Returns for how many milliseconds its epoch has been served; nil if it has none.
+SINCE_FLIP = """
+local flipped = redis.call('HGET', KEYS[1], 'flipped_ms')
+if not flipped then return nil end
+local time = redis.call('TIME')
+return time[1] * 1000 + math.floor(time[2] / 1000) - flipped
 """
 
 # KEYS: meta. ARGV: generation and checksum that must still be there, fields and values.

@@ -2,18 +2,20 @@
 
 A fill goes under a prefix of its own (an epoch) and becomes visible by one write to the view's
 meta; the epoch before is kept, so that the flip can be taken back. Later syncs change values in
-place. Every value carries the generation that wrote it, which is the sync's fencing token: a
+place, but for a dirty view of a cluster, where what a dead run still writes cannot be refused: it
+is filled anew. Every value carries the generation that wrote it, which is the sync's fencing token: a
 stalled older sync cannot overwrite a newer value, nor bring back a removed one, whose tombstone
 outlives any sync. A view whose meta is dirty, or whose server restarted or evicted keys, is not
 trusted: the next sync reads it.
 
 Keys, with the default prefix: `attune:meta:VIEW`, `attune:v:VIEW:EPOCH:{KEY}`,
-`attune:c:{KEY}` (controls that wait), `attune:controls` (who has some), `attune:erased`,
-`attune:views`. No operation needs two slots of a cluster.
+`attune:c:{KEY}` (controls that wait), `attune:controls` (who has some), `attune:settled` (how many
+were forgotten), `attune:controls_id` (gone when they are), `attune:erased`, `attune:views`. No operation needs two slots of a cluster.
 """
 
 from __future__ import annotations
 
+import secrets
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -64,8 +66,6 @@ REPLIES_AWAITED = 16
 LEASE_MS = 60_000
 # longer than any stalled sync can live: a lease is lost long before
 TOMBSTONE_MS = 24 * 3600 * 1000
-# what a dead run has sent to a cluster is written within this time
-CLUSTER_SECONDS = 1.0
 # how long a reader may use the epoch it knows
 EPOCH_SECONDS = 1.0
 READER_TIMEOUT_SECONDS = 1.0
@@ -98,13 +98,11 @@ class RedisStore:
         self._prefix, plain_url = _without_prefix(url)
         self._epochs: dict[str, tuple[str | None, float]] = {}
         timeout = READER_TIMEOUT_SECONDS if read_only else WRITER_TIMEOUT_SECONDS
+        timeouts = {"socket_timeout": timeout, "socket_connect_timeout": min(timeout, 5.0)}
         try:
             # a URL's own options win over these
             self._client = redis.Redis.from_url(
-                plain_url,
-                socket_timeout=timeout,
-                socket_connect_timeout=min(timeout, 5.0),
-                retry=Retry(ConstantBackoff(0.05), 1),
+                plain_url, **timeouts, retry=Retry(ConstantBackoff(0.05), 1)
             )
         except (ValueError, TypeError) as error:
             raise StoreUrlError(
@@ -115,7 +113,7 @@ class RedisStore:
             is_cluster = self._client.info("cluster").get("cluster_enabled") == 1
             if is_cluster:
                 self._client.close()
-                self._client = cast("redis.Redis", RedisCluster.from_url(plain_url))
+                self._client = cast("redis.Redis", RedisCluster.from_url(plain_url, **timeouts))
         self._is_cluster = is_cluster
 
     @property
@@ -137,7 +135,8 @@ class RedisStore:
         found: dict[str, Read] = {}
         names = [self._controls_name(key) for key in keys]
         with self._explained("read"):
-            # in one go with the values, or before them: a settled control is in the value already
+            # in one go with the values, or before them: a settled control is in the value already,
+            # because `settle` waits until nobody reads an earlier epoch
             values, lines = self._values(view, keys, first=names)
             for key, line in zip(keys, lines, strict=True):
                 entry = _entry(values[key]) if key in values else None
@@ -190,9 +189,6 @@ class RedisStore:
             answer = self._run(scripts.TAKE_OVER, [self._meta_name(view)], [])
             if isinstance(answer, list):
                 raise self._busy(view, _text(answer[1]))
-            if self._is_cluster:
-                # there what the dead run has sent cannot be refused, only waited for
-                time.sleep(CLUSTER_SECONDS)
 
     def digest(self, view: str) -> Digest:
         return digest_of(self.ledger(view))
@@ -207,8 +203,6 @@ class RedisStore:
                 meta = self._renew_meta(change_set, fields)
             else:
                 meta = self._write(change_set, fields)
-            if self._client.exists(self._name("unclean")):
-                self._clean()
         return meta
 
     def rollback(self, view: str) -> ViewMeta:
@@ -216,12 +210,18 @@ class RedisStore:
         with self._explained("roll back"):
             fields = self._meta_fields(view)
             before = orjson.loads(fields.get("previous", "null"))
-            if before is None or before["epoch"] == fields["epoch"]:
+            # half of the changes of a run that died are in such a state
+            if before is None or before["epoch"] == fields["epoch"] or "is_dirty" in before:
                 raise StoreError(f"{self.url}: {view} has no earlier state that is kept")
             if int(fields["filled_erasures"]) != self._erasure_count():
                 raise StoreError(
                     f"{self.url}: a user was erased since {view} was filled, which must not be "
                     "taken back; build and sync again instead"
+                )
+            if fields.get("filled_settled", settled := self._settled_count()) != settled:
+                raise StoreError(
+                    f"{self.url}: what users said since {view} was filled is in its values alone and "
+                    "must not be taken back; mend the model, build and sync again instead"
                 )
             fence = self._begin(view, fields["generation"], "rollback")
             if fence is None:
@@ -264,11 +264,28 @@ class RedisStore:
         by_user: dict[str, list[str]] = {}
         for user, event_id in controls:
             by_user.setdefault(user, []).append(event_id)
+        if not by_user:
+            return
         with self._explained("settle controls in"):
+            # whoever still reads an earlier epoch needs the controls
+            time.sleep(min(max(0.0, EPOCH_SECONDS - self._seconds_since_flip()), EPOCH_SECONDS))
+            # counted first: what is forgotten afterwards is in no earlier epoch
+            self._client.incrby(self._name("settled"), sum(map(len, by_user.values())))
             for user, event_ids in by_user.items():
                 if self._run(scripts.SETTLE, [self._controls_name(user)], event_ids) == 0:
                     before = time.time() - INDEX_GRACE_SECONDS
                     self._run(scripts.FORGET_USER, [self._name("controls")], [user, before])
+
+    def controls_id(self) -> str:
+        name = self._name("controls_id")
+        with self._explained("read"):
+            self._client.set(name, secrets.token_hex(16), nx=True)
+            return _text(cast("bytes", self._client.get(name)))
+
+    def remember_erased(self, key_hashes: Iterable[str]) -> None:
+        self._require_writer()
+        with self._explained("write erasures to"):
+            self._client.sadd(self._name("erased"), *key_hashes)
 
     def erasures(self) -> frozenset[str]:
         with self._explained("read"):
@@ -288,9 +305,16 @@ class RedisStore:
                 self._client.delete(self._controls_name(key))
             for view in self.views():
                 removed += self._erase_from(view, keys)
-            if clean:
-                self._clean()
+        if clean:
+            self._clean()
         return removed
+
+    def clean(self) -> None:
+        self._require_writer()
+        with self._explained("look at"):
+            is_unclean = self._client.exists(self._name("unclean"))
+        if is_unclean:
+            self._clean()
 
     def close(self) -> None:
         self._client.close()
@@ -340,6 +364,15 @@ class RedisStore:
     def _erasure_count(self) -> int:
         return self._client.scard(self._name("erased"))
 
+    def _settled_count(self) -> str:
+        """How many controls were ever settled, as text."""
+        return _text(cast("bytes | None", self._client.get(self._name("settled"))) or b"0")
+
+    def _seconds_since_flip(self) -> float:
+        """How long every view has been serving the epoch that it serves."""
+        ages = [self._run(scripts.SINCE_FLIP, [self._meta_name(view)], []) for view in self.views()]
+        return min((int(age) / 1000 for age in ages if age is not None), default=EPOCH_SECONDS)
+
     def _nodes(self) -> list[redis.Redis]:
         """The servers that hold keys, one by one."""
         if not self._is_cluster:
@@ -373,8 +406,11 @@ class RedisStore:
         """Return the values of those keys that have one, and what stands under other names."""
         epoch = self._epoch(view)
         found, others = self._values_of(view, epoch, keys, first)
-        # what is missing may have moved: a flip, or a server that was filled anew
-        if len(found) < len(keys) and epoch != (newest := self._epoch(view, newest=True)):
+        # what is missing may have moved: a flip, or a server that was filled anew; and what came
+        # late may be of an epoch whose controls are settled
+        is_late = time.monotonic() - self._epochs[view][1] > EPOCH_SECONDS
+        is_doubtful = is_late or len(found) < len(keys)
+        if is_doubtful and epoch != (newest := self._epoch(view, newest=True)):
             found, others = self._values_of(view, newest, keys, first)
         return found, others
 
@@ -512,6 +548,8 @@ class RedisStore:
                     "previous": orjson.dumps(_previous(fields)).decode(),
                     "filled_erasures": str(change_set.base_erasures),
                 }
+                if change_set.has_controls:
+                    after["filled_settled"] = self._settled_count()
             done = self._run(scripts.COMMIT, [self._meta_name(view)], [fence, *_flat(after)])
         except BaseException as error:
             self._release(view, fence, error)
@@ -532,6 +570,9 @@ class RedisStore:
 
     def _is_fill(self, change_set: ChangeSet, fields: dict[str, str]) -> bool:
         if change_set.is_refill or "epoch" not in fields:
+            return True
+        if self._is_cluster and "is_dirty" in fields:
+            # what a dead or stalled run still writes cannot be refused there: nobody is to read it
             return True
         return fields["schema_version"] != change_set.schema_version
 
@@ -708,6 +749,12 @@ class RedisStore:
 
     def _clean(self) -> None:
         """Have the servers write their files anew, so that no deleted byte is left in them."""
+        try:
+            self._rewrite_files()
+        except redis.RedisError as error:
+            raise IncompleteErasureError(self._incomplete(str(error))) from error
+
+    def _rewrite_files(self) -> None:
         for node in self._nodes():
             persistence = node.info("persistence")
             if persistence["aof_enabled"]:
@@ -844,7 +891,14 @@ def _previous(fields: dict[str, str]) -> dict[str, str] | None:
     """What a rollback needs of the state that a fill replaces."""
     if "epoch" not in fields:
         return None
-    left_out = ("previous", "fence", "is_dirty", "writing_run", "writing_until", "filling_epoch")
+    left_out = (
+        "previous",
+        "fence",
+        "writing_run",
+        "writing_until",
+        "filling_epoch",
+        "flipped_ms",
+    )
     return {name: value for name, value in fields.items() if name not in left_out}
 
 

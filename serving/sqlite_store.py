@@ -1,6 +1,11 @@
-"""The embedded default store: one SQLite file in WAL mode.
+"""The embedded default store: two SQLite files in WAL mode.
 
-Values and meta change in one transaction of one file, so that they cannot disagree.
+`PATH` holds values and meta, which change in one transaction, so that they cannot disagree.
+`PATH.controls` holds what users said and who was erased: it is written at once, however long a
+sync or a VACUUM locks the large file. Readers look into the small file before the large one, and
+writers change the large one, for good, before they forget anything in the small one: whoever finds
+no control there finds a value that holds it. What a crash between the two leaves undone stands in
+the small file (`leaving`, `pending_erasures`), and the next sync does it.
 
 On erasing: `secure_delete` zeroes a deleted cell where it lies, but when SQLite splits or merges
 a page it may leave a stale copy of a moved cell in that page's free space (measured: about one in
@@ -9,6 +14,7 @@ a thousand erased rows). `erase` therefore rebuilds the file (VACUUM) before it 
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import contextmanager
 from itertools import islice
@@ -46,11 +52,11 @@ if TYPE_CHECKING:
 
 # 3.51.3 fixes a WAL reset that could lose committed pages under concurrent checkpoints
 MINIMUM_SQLITE = (3, 51, 3)
-APPLICATION_ID = 0x6174756E  # "atun": tells our file from another application's
-FORMAT_VERSION = 2
+# "atun" and "atuc": tell our files from another application's, and from each other
+VALUES_ID, CONTROLS_ID = 0x6174756E, 0x61747563
+FORMAT_VERSION = 3
 BUSY_TIMEOUT_MS = 10_000
 CHECKPOINT_PAUSE_SECONDS = 0.02
-CACHE_KIBIBYTES = 64 * 1024
 LOG_BYTES_KEPT = 64 * 1024 * 1024
 BLOCK_ROWS = 10_000
 MAPPED_BYTES = 1 << 30
@@ -79,6 +85,8 @@ create table entries (
     payload blob not null,
     primary key (view, key)
 ) strict, without rowid;
+"""
+_CONTROLS_SCHEMA = """
 create table controls (
     number integer primary key,
     user_id text not null,
@@ -89,14 +97,25 @@ create table controls (
 create table erasures (
     key_hash text primary key
 ) strict, without rowid;
+-- erased users whose values may still lie in the other file, where nobody is shown them
+create table leaving (
+    user_id text primary key
+) strict, without rowid;
 create table pending_erasures (
     only_row integer primary key check (only_row = 1)
 ) strict;
+create table identity (
+    controls_id text not null
+) strict;
+insert into identity values (lower(hex(randomblob(16))));
 """
 
+# the readers' connection has the controls as its main database: SQLite takes its snapshots in the
+# order of the databases, so that of the values is the later one in every statement here
 _GET = """
 select payload, content_hash, generation, schema_version, as_of_us
-from entries where view = ? and key = ?
+from entries
+where view = ?1 and key = ?2 and not exists (select 1 from leaving where user_id = ?2)
 """
 _GET_MANY = """
 select
@@ -109,6 +128,7 @@ select
 from json_each(?) as wanted
 -- cross: by key, whatever SQLite thinks of the number of keys
 cross join entries on entries.view = ? and entries.key = wanted.value
+where not exists (select 1 from leaving where user_id = wanted.value)
 """
 _META = """
 select
@@ -119,7 +139,11 @@ from views where view = ?
 _READ_ALONE = """
 select payload, content_hash, generation, schema_version, as_of_us
 from entries
-where view = ?1 and key = ?2 and not exists (select 1 from controls where user_id = ?2)
+where
+    view = ?1
+    and key = ?2
+    and not exists (select 1 from controls where user_id = ?2)
+    and not exists (select 1 from leaving where user_id = ?2)
 """
 _READ_MANY = """
 select
@@ -131,7 +155,10 @@ select
     entries.as_of_us,
     controls.payload
 from json_each(?) as wanted
-left join entries on entries.view = ? and entries.key = wanted.value
+left join entries
+    on entries.view = ?
+    and entries.key = wanted.value
+    and not exists (select 1 from leaving where user_id = wanted.value)
 left join controls on controls.user_id = wanted.value
 order by wanted.key, controls.number
 """
@@ -153,15 +180,15 @@ where view = {view} and key = ?1
 
 
 class SqliteStore:
-    """A `serving.store.Store` in one SQLite file.
+    """A `serving.store.Store` in a SQLite file, and a small one beside it for what users said.
 
     Args:
-        path: The file; a writer creates it and its folder.
+        path: The file of the values; a writer creates both files and their folder.
         read_only: Open for reading alone.
         busy_timeout_ms: How long to wait for another process's lock before giving up.
 
     Raises:
-        StoreError: SQLite is too old, the file is not a cache of this format, or (read only)
+        StoreError: SQLite is too old, a file is not of a cache of this format, or (read only)
             there is none yet.
     """
 
@@ -170,24 +197,28 @@ class SqliteStore:
     ) -> None:
         check_sqlite_version(apsw.sqlite_lib_version())
         self._path, self._busy_timeout_ms = path, busy_timeout_ms
-        if read_only and not path.is_file():
+        self._controls_path = path.with_name(f"{path.name}.controls")
+        if read_only and not (path.is_file() and self._controls_path.is_file()):
             raise StoreError(f"there is no cache at {path} yet: run `attune sync` first")
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
-        access = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        self._opened: list[apsw.Connection] = []
         try:
-            self._connection = apsw.Connection(
-                str(path), flags=apsw.SQLITE_OPEN_READONLY if read_only else access
-            )
+            if not read_only:
+                self._values = self._open(path)
+                self._prepare(self._values, _SCHEMA, VALUES_ID)
+                self._said = self._open(self._controls_path)
+                self._prepare(self._said, _CONTROLS_SCHEMA, CONTROLS_ID)
+                # a word that was taken outlives a power cut; small as it is, that costs little
+                self._said.pragma("synchronous", "full")
+            self._connection = self._open_for_reading(is_mapped=read_only)
+            if read_only:
+                self._values = self._said = self._connection
         except apsw.Error as error:
-            raise self._explained("open", error) from error
-        try:
-            self._prepare(read_only=read_only, busy_timeout_ms=busy_timeout_ms)
-        except apsw.Error as error:
-            self._connection.close()
+            self.close()
             raise self._explained("open", error) from error
         except StoreError:
-            self._connection.close()
+            self.close()
             raise
 
     @property
@@ -238,7 +269,7 @@ class SqliteStore:
                 wanted = (orjson.dumps(list(keys)).decode(), view)
                 for key, payload, *origin, control in self._connection.execute(_READ_MANY, wanted):
                     if payload is None and control is None:
-                        if self._is_erased(key):
+                        if self._is_erased(self._connection, key):
                             found[key] = Read(None, (), is_erased=True)
                         continue
                     before = found.get(key)
@@ -275,8 +306,11 @@ class SqliteStore:
             raise self._explained("read", error) from error
 
     def meta(self, view: str) -> ViewMeta | None:
+        return self._meta(self._connection, view)
+
+    def _meta(self, connection: apsw.Connection, view: str) -> ViewMeta | None:
         try:
-            row = self._connection.execute(_META, (view,)).get
+            row = connection.execute(_META, (view,)).get
         except apsw.Error as error:
             raise self._explained("read", error) from error
         if row is None:
@@ -303,20 +337,20 @@ class SqliteStore:
             yield [ScannedEntry(*row) for row in block]
 
     def is_as_left(self, view: str) -> bool:
-        # values and meta change in one transaction of one file
-        return self.meta(view) is not None
+        # values and meta change in one transaction of one file, but for what an erasure has left
+        return self.meta(view) is not None and not self._leaving()
 
     def take_over(self, view: str) -> None:  # noqa: ARG002 (the interface's)
         # a transaction of a process that died is gone
-        return
+        self._remove_leaving()
 
     def digest(self, view: str) -> Digest:
         return digest_of(self.ledger(view))
 
     def apply(self, change_set: ChangeSet) -> ViewMeta:
         view = change_set.view
-        with self._transaction("apply a change set to"):
-            before = self.meta(view)
+        with self._transaction(self._values, "apply a change set to"):
+            before = self._meta(self._values, view)
             generation = 0 if before is None else before.generation
             self._require_current(change_set, generation)
             if not change_set.is_settled:
@@ -335,8 +369,6 @@ class SqliteStore:
                 max_age_hours=change_set.max_age_hours,
             )
             self._write_meta(after)
-        if self._connection.execute("select count(*) from pending_erasures").get:
-            self._clean_files()
         return after
 
     def rollback(self, view: str) -> ViewMeta:
@@ -346,10 +378,10 @@ class SqliteStore:
         )
 
     def add_control(self, control: Control) -> None:
-        with self._transaction("write a control to"):
-            if self._is_erased(control.user_id):
+        with self._transaction(self._said, "write a control to"):
+            if self._is_erased(self._said, control.user_id):
                 raise ErasedError(f"{self.url}: the user was erased, nothing is kept of them")
-            self._connection.execute(
+            self._said.execute(
                 "insert or ignore into controls (user_id, event_id, payload) values (?, ?, ?)",
                 control,
             )
@@ -360,9 +392,23 @@ class SqliteStore:
             yield [Control(*row) for row in block]
 
     def settle(self, controls: Iterable[tuple[str, str]]) -> None:
-        with self._transaction("settle controls in"):
-            self._connection.executemany(
+        # a power cut must not take the values back whose controls are forgotten
+        self._flush_values()
+        with self._transaction(self._said, "settle controls in"):
+            self._said.executemany(
                 "delete from controls where user_id = ? and event_id = ?", controls
+            )
+
+    def controls_id(self) -> str:
+        try:
+            return str(self._connection.execute("select controls_id from identity").get)
+        except apsw.Error as error:
+            raise self._explained("read", error) from error
+
+    def remember_erased(self, key_hashes: Iterable[str]) -> None:
+        with self._transaction(self._said, "write erasures to"):
+            self._said.executemany(
+                "insert or ignore into erasures values (?)", ((each,) for each in key_hashes)
             )
 
     def erasures(self) -> frozenset[str]:
@@ -373,22 +419,43 @@ class SqliteStore:
             raise self._explained("read", error) from error
 
     def erase(self, keys: Sequence[str], *, clean: bool = True) -> int:
-        with self._transaction("erase from"):
+        with self._transaction(self._said, "erase from"):
             # a process that dies before the files are clean leaves this mark for the next writer
-            self._connection.execute("insert or ignore into pending_erasures values (1)")
-            self._connection.executemany(
+            self._said.execute("insert or ignore into pending_erasures values (1)")
+            self._said.executemany(
                 "insert or ignore into erasures values (?)", ((erased_hash(key),) for key in keys)
             )
-            self._connection.executemany(
+            self._said.executemany(
+                "insert or ignore into leaving values (?)", ((key,) for key in keys)
+            )
+            self._said.executemany(
                 "delete from controls where user_id = ?", ((key,) for key in keys)
             )
-            removed = sum(self._erase_from(view, keys) for view in self.views())
+        # from here on nobody is shown them; whoever does not clean does not wait for a lock either
+        self._values.set_busy_timeout(self._busy_timeout_ms if clean else 0)
+        try:
+            removed = self._remove_leaving()
+        except StoreError as error:
+            if clean:
+                raise IncompleteErasureError(self._incomplete(str(error))) from error
+            removed = 0
+        finally:
+            self._values.set_busy_timeout(self._busy_timeout_ms)
         if clean:
             self._clean_files()
         return removed
 
+    def clean(self) -> None:
+        if self._leaving() or self._said.execute("select count(*) from pending_erasures").get:
+            try:
+                self._remove_leaving()
+            except StoreError as error:
+                raise IncompleteErasureError(self._incomplete(str(error))) from error
+            self._clean_files()
+
     def close(self) -> None:
-        self._connection.close()
+        for connection in self._opened:
+            connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -401,15 +468,27 @@ class SqliteStore:
     ) -> None:
         self.close()
 
-    def _prepare(self, *, read_only: bool, busy_timeout_ms: int) -> None:
-        connection = self._connection
-        connection.set_busy_timeout(busy_timeout_ms)
-        if read_only:
+    def _open(self, path: Path, *, read_only: bool = False) -> apsw.Connection:
+        access = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        flags = apsw.SQLITE_OPEN_READONLY if read_only else access
+        connection = apsw.Connection(str(path), flags=flags)
+        self._opened.append(connection)
+        connection.set_busy_timeout(self._busy_timeout_ms)
+        return connection
+
+    def _open_for_reading(self, *, is_mapped: bool) -> apsw.Connection:
+        connection = self._open(self._controls_path, read_only=True)
+        connection.execute("attach ? as served", (str(self._path),))
+        connection.pragma("cache_size", -CACHE_KIBIBYTES, schema="served")
+        if is_mapped:
             # a value of a page's length costs a system call each time where the file is not mapped
-            connection.pragma("mmap_size", MAPPED_BYTES)
-            connection.pragma("cache_size", -CACHE_KIBIBYTES)
-            self._check_format()
-            return
+            connection.pragma("mmap_size", MAPPED_BYTES, schema="served")
+        self._check_format(connection, "main", CONTROLS_ID)
+        self._check_format(connection, "served", VALUES_ID)
+        return connection
+
+    def _prepare(self, connection: apsw.Connection, schema: str, application_id: int) -> None:
+        """Make a file ready for writing; one that is ready already is not locked for that."""
         if connection.pragma("journal_mode", "wal") != "wal":
             raise StoreError(
                 f"{self._path}: this file system cannot hold a WAL; set ATTUNE_CACHE_URL to a "
@@ -426,23 +505,26 @@ class SqliteStore:
         connection.pragma("cache_size", -CACHE_KIBIBYTES)
         # a large change set's log does not keep its size on disk
         connection.pragma("journal_size_limit", LOG_BYTES_KEPT)
-        with self._transaction("prepare"):
-            if connection.execute("select count(*) from sqlite_schema").get == 0:
-                connection.pragma("application_id", APPLICATION_ID)
-                connection.pragma("user_version", FORMAT_VERSION)
-                connection.execute(_SCHEMA)
-            self._check_format()
+        is_new = "select count(*) = 0 from sqlite_schema"
+        if connection.execute(is_new).get:
+            with self._transaction(connection, "prepare"):
+                if connection.execute(is_new).get:
+                    connection.pragma("application_id", application_id)
+                    connection.pragma("user_version", FORMAT_VERSION)
+                    connection.execute(schema)
+        self._check_format(connection, "main", application_id)
 
-    def _check_format(self) -> None:
+    def _check_format(self, connection: apsw.Connection, schema: str, application_id: int) -> None:
         found = (
-            self._connection.pragma("application_id"),
-            self._connection.pragma("user_version"),
+            connection.pragma("application_id", schema=schema),
+            connection.pragma("user_version", schema=schema),
         )
-        if found != (APPLICATION_ID, FORMAT_VERSION):
+        if found != (application_id, FORMAT_VERSION):
             raise StoreError(
-                f"{self._path} is not an attune cache of format {FORMAT_VERSION} (application id "
-                f"and format found: {found}); set ATTUNE_CACHE_URL to another file, or delete "
-                "this one if it is an old cache: the next sync fills it in full"
+                f"{connection.db_filename(schema)} is not an attune cache of format "
+                f"{FORMAT_VERSION} (application id and format found: {found}); set "
+                "ATTUNE_CACHE_URL to another file, or delete this one if it is an old cache and "
+                "run `attune run`, which fills it with what users have said meanwhile"
             )
 
     def _blocks(self, query: str, *parameters: str) -> Iterator[list[Any]]:
@@ -453,13 +535,50 @@ class SqliteStore:
         except apsw.Error as error:
             raise self._explained("read", error) from error
 
-    def _is_erased(self, key: str) -> bool:
+    def _is_erased(self, connection: apsw.Connection, key: str) -> bool:
         query = "select count(*) from erasures where key_hash = ?"
-        return bool(self._connection.execute(query, (erased_hash(key),)).get)
+        return bool(connection.execute(query, (erased_hash(key),)).get)
+
+    def _leaving(self) -> list[str]:
+        """Erased users whose values may still be there."""
+        try:
+            return [user for (user,) in self._said.execute("select user_id from leaving")]
+        except apsw.Error as error:
+            raise self._explained("read", error) from error
+
+    def _remove_leaving(self) -> int:
+        """Delete the values of erased users; return how many there were."""
+        leaving = self._leaving()
+        if not leaving:
+            return 0
+        with self._transaction(self._values, "erase from"):
+            views = [view for (view,) in self._values.execute("select view from views")]
+            removed = sum(self._erase_from(view, leaving) for view in views)
+        # a power cut must not bring values back that nothing hides any more
+        self._flush_values()
+        with self._transaction(self._said, "erase from"):
+            self._said.executemany(
+                "delete from leaving where user_id = ?", ((user,) for user in leaving)
+            )
+        return removed
+
+    def _flush_values(self) -> None:
+        """Bring what was committed to the disk.
+
+        The log alone: a checkpoint flushes what it moves, and closing the file itself here would
+        end the locks that SQLite holds on it.
+        """
+        log = self._path.with_name(f"{self._path.name}-wal")
+        if log.exists():
+            descriptor = os.open(log, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def _require_current(self, change_set: ChangeSet, generation: int) -> None:
         """Refuse changes that do not know of a later sync or erasure."""
-        erasures = self._connection.execute("select count(*) from erasures").get
+        erasures = self._said.execute("select count(*) from erasures").get
         if generation != change_set.base_generation:
             raise stale(self.url, change_set, "generation", generation)
         if erasures != change_set.base_erasures:
@@ -467,20 +586,20 @@ class SqliteStore:
 
     def _erase_from(self, view: str, keys: Sequence[str]) -> int:
         """Delete keys of a view and bring its meta to what is left; return how many were there."""
-        found = self._connection.execute(
+        found = self._values.execute(
             "select entries.key, entries.content_hash from json_each(?) as wanted "
             "cross join entries on entries.view = ? and entries.key = wanted.value",
             (orjson.dumps(list(keys)).decode(), view),
         )
         rows = [(str(key), str(content_hash)) for key, content_hash in found]
-        before = self.meta(view)
+        before = self._meta(self._values, view)
         if not rows or before is None:
             return 0
-        self._connection.executemany(
+        self._values.executemany(
             "delete from entries where view = ? and key = ?", ((view, key) for key, _ in rows)
         )
         left = before.digest.without(digest_of([rows]))
-        self._connection.execute(
+        self._values.execute(
             "update views set row_count = ?, checksum = ? where view = ?", (*left, view)
         )
         return len(rows)
@@ -495,7 +614,7 @@ class SqliteStore:
             "as_of_us": to_microseconds(change_set.as_of),
         }
         if change_set.is_refill:
-            self._connection.execute("delete from entries where view = ?", (view,))
+            self._values.execute("delete from entries where view = ?", (view,))
             insert = _INSERT.format(or_ignore="", **shared)
             return sum(
                 self._write_many(insert, block)
@@ -514,12 +633,12 @@ class SqliteStore:
 
     def _write_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> int:
         """Execute a statement for each row and return how many rows it changed."""
-        before: int = self._connection.total_changes()
-        self._connection.executemany(statement, rows)
-        return int(self._connection.total_changes()) - before
+        before: int = self._values.total_changes()
+        self._values.executemany(statement, rows)
+        return int(self._values.total_changes()) - before
 
     def _write_meta(self, meta: ViewMeta) -> None:
-        self._connection.execute(
+        self._values.execute(
             "insert or replace into views values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 meta.view,
@@ -535,41 +654,42 @@ class SqliteStore:
         )
 
     @contextmanager
-    def _transaction(self, doing: str) -> Iterator[None]:
+    def _transaction(self, connection: apsw.Connection, doing: str) -> Iterator[None]:
         """Write as a whole: IMMEDIATE, so that what is read first cannot be outdated by another."""
         try:
-            self._connection.execute("begin immediate")
+            connection.execute("begin immediate")
         except apsw.Error as error:
             raise self._explained(doing, error) from error
         try:
             yield
-            self._connection.execute("commit")
+            connection.execute("commit")
         except apsw.Error as error:
             raise self._explained(doing, error) from error
         finally:
             # a full disk may have rolled back already
-            if self._connection.in_transaction:
-                self._connection.execute("rollback")
+            if connection.in_transaction:
+                connection.execute("rollback")
 
     def _clean_files(self) -> None:
-        """Rebuild the file and empty the log, so that no deleted byte is left in either."""
-        try:
-            self._connection.execute("vacuum")
-        except apsw.Error as error:
-            raise IncompleteErasureError(self._incomplete(str(error))) from error
-        # a checkpoint that loses the race against another writer gives up at once
-        deadline = time.monotonic() + self._busy_timeout_ms / 1000
-        while (reason := self._empty_log()) is not None:
-            if time.monotonic() >= deadline:
-                raise IncompleteErasureError(self._incomplete(reason))
-            time.sleep(CHECKPOINT_PAUSE_SECONDS)
-        with self._transaction("finish an erasure in"):
-            self._connection.execute("delete from pending_erasures")
+        """Rebuild both files and empty their logs, so that no deleted byte is left in any."""
+        for connection in (self._values, self._said):
+            try:
+                connection.execute("vacuum")
+            except apsw.Error as error:
+                raise IncompleteErasureError(self._incomplete(str(error))) from error
+            # a checkpoint that loses the race against another writer gives up at once
+            deadline = time.monotonic() + self._busy_timeout_ms / 1000
+            while (reason := self._empty_log(connection)) is not None:
+                if time.monotonic() >= deadline:
+                    raise IncompleteErasureError(self._incomplete(reason))
+                time.sleep(CHECKPOINT_PAUSE_SECONDS)
+        with self._transaction(self._said, "finish an erasure in"):
+            self._said.execute("delete from pending_erasures")
 
-    def _empty_log(self) -> str | None:
+    def _empty_log(self, connection: apsw.Connection) -> str | None:
         """Move the log into the file and empty it; why it was not emptied, None if it was."""
         try:
-            frames = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            frames = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except apsw.BusyError as error:
             return str(error)
         except apsw.Error as error:
@@ -579,7 +699,7 @@ class SqliteStore:
 
     def _incomplete(self, reason: str) -> str:
         return (
-            f"{self.url}: the values are deleted and no longer served, but their bytes may still "
+            f"{self.url}: the values are no longer served, but their bytes may still "
             f"be in the files ({reason}); close long-running readers and erase the same keys "
             "again (the next sync also tries)"
         )
@@ -591,7 +711,10 @@ class SqliteStore:
             case apsw.BusyError():
                 hint = "another process holds its lock; wait for it to end and run again"
             case apsw.CorruptError() | apsw.NotADBError():
-                hint = "the file is damaged; delete it, the next sync fills it in full"
+                hint = (
+                    "the file is damaged; delete it and run `attune run`, which fills it in full "
+                    "with what users have said meanwhile"
+                )
             case apsw.CantOpenError() | apsw.PermissionsError() | apsw.ReadOnlyError():
                 hint = "check that this process may read and write the file and its folder"
             case _:

@@ -142,6 +142,7 @@ class ChangeSet:
         everything: All values of the view, for a store that fills a view anew.
         is_settled: True when removals and upserts are known to be empty: the generation stays.
         is_refill: True where what is stored is of no use, whatever the changes say.
+        has_controls: Whether users control the view: what they said is in its values once settled.
     """
 
     view: str
@@ -154,6 +155,7 @@ class ChangeSet:
     everything: Rows
     is_settled: bool
     is_refill: bool
+    has_controls: bool
     schema_version: str
     as_of: datetime
     run_id: str
@@ -255,7 +257,18 @@ class Store(Protocol):
         ...
 
     def settle(self, controls: Iterable[tuple[str, str]]) -> None:
-        """Forget controls, given as (user_id, event_id), that what is stored now agrees with."""
+        """Forget controls, given as (user_id, event_id), that what is stored now agrees with.
+
+        Waits until no reader can still be given what was stored before.
+        """
+        ...
+
+    def controls_id(self) -> str:
+        """Name what the store remembers of users; another name than before says that it was lost."""
+        ...
+
+    def remember_erased(self, key_hashes: Iterable[str]) -> None:
+        """Take keys for erased, by their hashes as `erasures` gives them."""
         ...
 
     def erasures(self) -> frozenset[str]:
@@ -266,7 +279,8 @@ class Store(Protocol):
         """Serve the state before the last fill again, until the next sync; return its meta.
 
         Raises:
-            StoreError: none is kept, or a user was erased since: that is never taken back.
+            StoreError: none is kept, or a user was erased since, or a control of the view was
+                settled: neither is ever taken back.
         """
         ...
 
@@ -286,6 +300,15 @@ class Store(Protocol):
 
         Raises:
             IncompleteErasureError: removed and no longer served, but the files are not clean yet.
+        """
+        ...
+
+    def clean(self) -> None:
+        """Finish what an erasure has left to be cleaned; without that, nothing is read or written.
+
+        Raises:
+            IncompleteErasureError: the files are not clean yet.
+            StoreError: the store cannot be reached.
         """
         ...
 

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from serving import ledger as ledgers
 from serving.clock import naive_utc, utc_now
 from serving.errors import (
+    LostControlsError,
     RemovalRefusedError,
     StaleChangeSetError,
     VerificationError,
 )
 from serving.hot_marts import HotMart, hot_marts
-from serving.store import NOTHING, ChangeSet, Digest, checksum_text
+from serving.store import NOTHING, ChangeSet, Digest, checksum_text, erased_hash
 from serving.warehouse import (
     LEDGER_SCHEMA,
     MartRows,
@@ -42,7 +43,7 @@ from serving.warehouse import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -168,12 +169,14 @@ def sync(
     max_removed_share: float = 0.5,
     allow_removal: bool = False,
     attempts: int = ATTEMPTS,
+    has_heard: Callable[[datetime], bool] = lambda _: False,
 ) -> SyncReport:
     """Sync every hot mart of the manifest.
 
     All views are compared, and refused if need be, before the first is written; then each view
     changes as a whole. A view whose hot mart has left the manifest is emptied, under the same
-    limit on removals. A sync that another one or an erasure overtakes compares again.
+    limit on removals. A sync that another one or an erasure overtakes compares again. What an
+    erasure has left in the store's files is cleaned at the end.
 
     Args:
         warehouse: Connection to the built warehouse; only read from.
@@ -188,12 +191,18 @@ def sync(
         max_removed_share: Largest share of a view's keys, 0 to 1, that may be removed.
         allow_removal: Remove whatever the warehouse no longer has.
         attempts: How often to compare when others come between, at least 1.
+        has_heard: Whether the build holds all that users said before a moment, naive UTC. Asked
+            where the store lost what it remembered: controls that only it knew are then in the
+            build, or the sync is refused.
 
     Raises:
         HotMartError: a malformed declaration or mart.
+        LostControlsError: the store lost what users said, and the build does not hold it yet;
+            nothing was moved.
         RemovalRefusedError: more would be removed than allowed; nothing was moved.
         StaleChangeSetError: others came between, time and again; run again.
         VerificationError: the store does not hold what the warehouse has.
+        IncompleteErasureError: everything was synced, but the store's files hold erased bytes yet.
         StoreError: the store could not write.
     """
     if not 0 <= max_removed_share <= 1:
@@ -209,6 +218,7 @@ def sync(
                 _refuse_removals(plans, max_removed_share)
             views = [_apply(connection, store, plan, as_of=as_of, run_id=run_id) for plan in plans]
             if ledger is not None:
+                ledgers.note_memory(connection, controls_id)
                 for plan, view in zip(plans, views, strict=True):
                     _write_ledger(connection, plan, view.generation)
             settled, waiting = _settle(connection, store, marts)
@@ -218,12 +228,22 @@ def sync(
         snapshot(warehouse) as connection,
         nullcontext() if ledger is None else ledgers.attached(connection, ledger),
     ):
+        controls_id = store.controls_id()
+        if ledger is not None:
+            _restore_erasures(connection, store)
+            lost_at = ledgers.controls_lost_at(connection, controls_id, utc_now())
+            if lost_at is not None and any(mart.controls for mart in marts):
+                _require_heard(store, has_heard, lost_at)
         for _ in range(attempts - 1):
             try:
-                return attempt(connection)
+                report = attempt(connection)
+                break
             except StaleChangeSetError:
                 continue
-        return attempt(connection)
+        else:
+            report = attempt(connection)
+    store.clean()
+    return report
 
 
 def retired_views(store: Store, marts: Sequence[HotMart]) -> list[str]:
@@ -234,6 +254,29 @@ def retired_views(store: Store, marts: Sequence[HotMart]) -> list[str]:
         for view in store.views()
         if view not in served and (meta := store.meta(view)) is not None and meta.rows
     ]
+
+
+def _restore_erasures(connection: DuckDBPyConnection, store: Store) -> None:
+    """Erase again whom a store that lost its list, or came back older, knows nothing of."""
+    forgotten = ledgers.erased(connection) - store.erasures()
+    if not forgotten:
+        return
+    # by their hashes first: whoever is not there must not come either
+    store.remember_erased(forgotten)
+    keys = {key for view in store.views() for block in store.ledger(view) for key, _ in block}
+    keys |= {control.user_id for block in store.controls() for control in block}
+    if back := [key for key in keys if erased_hash(key) in forgotten]:
+        store.erase(back, clean=False)
+
+
+def _require_heard(store: Store, has_heard: Callable[[datetime], bool], lost_at: datetime) -> None:
+    """Refuse to serve a build from before what users said and the store has forgotten."""
+    if not has_heard(lost_at):
+        raise LostControlsError(
+            f"{store.url} lost what users said and who was erased (noticed {lost_at:%Y-%m-%d %H:%M} "
+            "UTC), and the build does not hold all of that yet; nothing was moved. Run `attune run`, "
+            "which loads and builds what waits in the inbox, and then syncs"
+        )
 
 
 class _Planner:
@@ -461,6 +504,7 @@ def _apply(
             everything=MartRows(connection, everything),
             is_settled=plan.is_settled,
             is_refill=plan.is_refill,
+            has_controls=plan.mart is not None and plan.mart.controls is not None,
             schema_version=plan.declared.schema_version,
             as_of=as_of,
             run_id=run_id,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration.ingest.keys import load_keys
 from orchestration.lib.declarations import read_declaration
-from orchestration.lib.steps import loaded_batches
+from orchestration.lib.steps import EVENTS_PREFIX, loaded_batches
 from orchestration.receiver.config import Limits
 from orchestration.receiver.errors import RefusedError
 from orchestration.receiver.inbox import InboxFiles, InboxWriter, prepared_folders
@@ -73,7 +73,7 @@ class InboxSink:
     """Events of the API as lines of the inbox; many that arrive together share a file."""
 
     def __init__(self, inbox: Path, staging: Path, limits: Limits) -> None:
-        files = InboxFiles(inbox, staging, limits, prefix="serve")
+        files = InboxFiles(inbox, staging, limits, prefix=EVENTS_PREFIX)
         self._writer = InboxWriter(files, lambda _lines, _size: None)
 
     async def __aenter__(self) -> Self:

@@ -13,6 +13,7 @@ import shutil
 import uuid
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from serving.client import Freshness
     from serving.store import ViewMeta
 
+# what the names of the read API's files in the inbox begin with
+EVENTS_PREFIX = "serve"
 INBOX_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 PSEUDONYM_LENGTH = 64
 # a load of a night's files; longer, and the holder is named
@@ -376,7 +379,24 @@ def sync(
             recheck=recheck,
             only_hot_path=only_hot_path,
             allow_removal=allow_removal,
+            has_heard=lambda moment: _has_heard(connection, workspace, moment),
         )
+
+
+def _has_heard(
+    connection: duckdb.DuckDBPyConnection, workspace: Workspace, moment: datetime
+) -> bool:
+    """Whether the build holds every event that the API wrote before a moment, naive UTC."""
+    until = moment.replace(tzinfo=UTC).timestamp()
+    waits = any(
+        path.name.startswith(f"{EVENTS_PREFIX}-") and path.stat().st_mtime < until
+        for path in inbox_files(workspace)
+    )
+    if waits:
+        return False
+    batches = str(workspace.lake / "batches" / "*.parquet")
+    newest = connection.execute("select max(loaded_at) from read_parquet(?)", [batches]).fetchone()
+    return newest is not None and newest[0] <= build_as_of(connection, workspace)
 
 
 def verify(workspace: Workspace) -> VerifyReport:

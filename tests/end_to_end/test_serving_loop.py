@@ -34,7 +34,7 @@ pytestmark = pytest.mark.xdist_group("serving_loop")
 DECISIONS = 400
 TABLES = (
     "+path:models/marts/serving",
-    "+fct_user_controls",
+    "+fct_user_controls_served",
     "+rpt_policy_values",
     "+int_exposures_merged",
 )
@@ -201,7 +201,8 @@ def test_what_is_served_and_said_comes_back(
     assert exposures == [{"variant": exposed["variant"]}]
 
     held = {
-        row["event_id"] for row in under_test.query("select event_id from marts.fct_user_controls")
+        row["event_id"]
+        for row in under_test.query("select event_id from serving.fct_user_controls_served")
     }
     assert {said.json()["event_id"], withdrawn.json()["event_id"]} < held
     synced(under_test)

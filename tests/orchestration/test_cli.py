@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import apsw
 import pytest
 
 from orchestration.cli import app
@@ -124,6 +126,45 @@ def test_another_day_touches_what_it_holds(
     assert "2 new files touch" in found.err
     verified = attune("verify", "--json", home=under_test.workspace.home)
     assert (verified.code, verified.json["ok"]) == (0, True)
+
+
+def test_a_cache_that_differs_fails_the_verification(
+    first_run: tuple[WorkspaceUnderTest, Outcome],
+) -> None:
+    under_test, _ = first_run
+    home = under_test.workspace.home
+    with closing(apsw.Connection(str(home / "cache.sqlite"))) as connection:
+        connection.execute(
+            "update entries set payload = x'00' where key = "
+            "(select min(key) from entries where view = 'hot_user_profiles')"
+        )
+    found = attune("verify", "--json", home=home)
+    assert found.code == 1
+    assert (found.json["ok"], found.json["difference_count"]) == (False, 1)
+    assert attune("sync", "--recheck", home=home).code == 0
+    told = attune("verify", home=home)
+    assert (told.code, "1 differ" in told.out) == (1, True), "a hash that fits hides a wrong value"
+
+
+def test_a_lost_cache_is_filled_once_the_build_holds_what_users_said(
+    first_run: tuple[WorkspaceUnderTest, Outcome],
+) -> None:
+    under_test, _ = first_run
+    home = under_test.workspace.home
+    for file in home.glob("cache.sqlite*"):
+        file.unlink()
+    under_test.drop("serve-20260309-0.jsonl", b"")
+    refused = attune("sync", home=home)
+    assert refused.code == 1
+    assert "lost what users said" in refused.err
+    done = attune("run", home=home)
+    assert done.code == 0, done.err
+    verified = attune("verify", "--json", home=home)
+    assert (verified.code, verified.json["ok"]) == (0, True)
+    # nothing waits and everything is built: nothing can be lost
+    for file in home.glob("cache.sqlite*"):
+        file.unlink()
+    assert attune("sync", home=home).code == 0
 
 
 def test_explain_takes_a_raw_id_and_its_pseudonym(

@@ -47,6 +47,13 @@ def manifest_of(*nodes: dict[str, Any]) -> dict[str, Any]:
     return {"nodes": {f"model.attune.{each['name']}": each for each in nodes}}
 
 
+def controlled_manifest(view: str = "hot_user_profiles") -> dict[str, Any]:
+    """A view that users control, and the model after it that lists the events it agrees with."""
+    after = {"depends_on": {"nodes": [f"model.attune.{view}"]}, "config": {}}
+    held = node("fct_controls", ["event_id"]) | after
+    return manifest_of(node(view, ["user_id"], controls="fct_controls"), held)
+
+
 class Workspace:
     """One folder with a warehouse of hot marts, its manifest, and a cache."""
 
@@ -99,8 +106,7 @@ class Workspace:
         return {row.key: row.payload.decode() for block in self.store.scan(view) for row in block}
 
     def file_bytes(self) -> bytes:
-        paths = [self.cache_path, Path(f"{self.cache_path}-wal")]
-        return b"".join(path.read_bytes() for path in paths if path.exists())
+        return b"".join(path.read_bytes() for path in self.folder.glob("cache.sqlite*"))
 
 
 @pytest.fixture(scope="session")

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from serving.errors import ErasedError
-from serving.store import Control, Read
-from tests.serving.conftest import Workspace, manifest_of, node
+from serving import redis_store
+from serving.clock import utc_now
+from serving.errors import ErasedError, LostControlsError, StoreError
+from serving.redis_store import RedisStore
+from serving.sqlite_store import SqliteStore
+from serving.store import Control, Read, open_store
+from tests.serving.conftest import Workspace, controlled_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
 VIEW = "hot_user_profiles"
 USERS = ["a", "b", "c", "d}", "e{f}"]
@@ -31,8 +37,7 @@ def make_controlled(make_workspace: Callable[[], Workspace]) -> Callable[[], Wor
 
     def make() -> Workspace:
         workspace = make_workspace()
-        held = {**node("fct_controls", ["event_id"]), "config": {}}
-        workspace.manifest = manifest_of(node(VIEW, ["user_id"], controls="fct_controls"), held)
+        workspace.manifest = controlled_manifest()
         workspace.execute("create schema serving")
         workspace.execute("create table serving.fct_controls (event_id varchar)")
         return workspace
@@ -98,6 +103,80 @@ def test_an_erased_user_stays_away_whatever_the_warehouse_still_holds(
     assert workspace.verify().ok
 
 
+def lose(workspace: Workspace) -> None:
+    """A server that is flushed; files that are deleted."""
+    if isinstance(workspace.store, RedisStore):
+        client = workspace.store._client
+        for name in client.scan_iter(match=f"{workspace.store._prefix}:*"):
+            client.delete(name)
+    else:
+        workspace.store.close()
+        for path in workspace.folder.glob("cache.sqlite*"):
+            path.unlink()
+        workspace.store = open_store(workspace.url)
+
+
+def test_a_lost_store_is_not_filled_with_what_users_took_back(
+    make_controlled: Callable[[], Workspace],
+) -> None:
+    workspace = make_controlled()
+    workspace.build({"a": "believed", "b": "2", "c": "3"})
+    workspace.sync()
+    workspace.store.erase(["b"])
+    workspace.sync()
+    workspace.store.add_control(control("a", 1))
+    lose(workspace)
+    asked: list[datetime] = []
+
+    def has_heard(moment: datetime) -> bool:
+        asked.append(moment)
+        return len(asked) > 1
+
+    before = utc_now()
+    with pytest.raises(LostControlsError, match="attune run"):
+        workspace.sync(has_heard=has_heard)
+    with pytest.raises(LostControlsError):
+        workspace.sync(has_heard=lambda _: False)
+    assert workspace.served() == {}
+    assert workspace.store.read(VIEW, "b").is_erased
+    workspace.execute("insert into serving.fct_controls values ('event-1')")
+    workspace.build({"a": "nothing", "b": "2", "c": "3"})
+    workspace.sync(has_heard=has_heard)
+    # the loss is as old as its first sight: what was said since is not lost
+    assert asked[0] == asked[1]
+    assert before <= asked[0] <= utc_now()
+    assert workspace.served() == {"a": "nothing", "c": "3"}
+    assert workspace.verify().ok
+    workspace.sync()
+
+
+def test_a_store_that_came_back_older_forgets_the_erased_again(
+    make_controlled: Callable[[], Workspace],
+) -> None:
+    workspace = make_controlled()
+    workspace.build({"a": "1", "b": "2"})
+    workspace.sync()
+    workspace.store.erase(["a"])
+    workspace.sync()
+    if isinstance(workspace.store, RedisStore):
+        prefix = workspace.store._prefix
+        workspace.store._client.delete(f"{prefix}:erased")
+        header = f"{1:016x}|{0:016x}||hash"
+        workspace.store._client.set(f"{prefix}:v:{VIEW}:1:{{a}}", f"{header}\nold")
+    else:
+        assert isinstance(workspace.store, SqliteStore)
+        workspace.store._said.execute("delete from erasures")
+        workspace.store._values.execute(
+            "insert into entries select view, 'a', 'hash', 1, '', 0, cast('old' as blob) from entries"
+        )
+    workspace.store.add_control(control("a", 1))
+    assert workspace.store.get(VIEW, "a") is not None
+    workspace.sync(recheck=True)
+    assert workspace.store.read(VIEW, "a") == Read(None, (), is_erased=True)
+    assert workspace.served() == {"b": "2"}
+    assert workspace.verify().ok
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(
@@ -106,59 +185,163 @@ STEPS = st.lists(
         st.tuples(st.just("say"), st.sampled_from(USERS)),
         st.tuples(st.just("hear"), st.just(None)),
         st.tuples(st.just("erase"), st.sampled_from(USERS)),
+        st.tuples(st.just("change the schema"), st.just(None)),
+        st.tuples(st.just("roll back"), st.just(None)),
+        st.tuples(st.just("lose"), st.just(None)),
         st.tuples(st.just("sync"), st.booleans()),
     ),
     min_size=2,
-    max_size=12,
+    max_size=14,
 )
+
+
+# what a search finds seldom
+TAKEN_BACK_BEFORE_A_ROLLBACK: list[tuple[str, Any]] = [
+    ("build", {"a": "x"}),
+    ("sync", True),
+    ("change the schema", None),
+    ("build", {"a": "y"}),
+    ("sync", True),
+    ("say", "a"),
+    ("hear", None),
+    ("sync", True),
+    ("roll back", None),
+]
+LOST_WITH_A_WORD_AND_AN_ERASURE: list[tuple[str, Any]] = [
+    ("build", {"a": "x", "b": "y", "c": "x"}),
+    ("erase", "c"),
+    ("sync", True),
+    ("say", "a"),
+    ("erase", "b"),
+    ("lose", None),
+    ("sync", True),
+    ("hear", None),
+    ("sync", True),
+]
+
+
+class World:
+    """A workspace, and beside it what must be true of it.
+
+    Every value ends with the number of events that its build held, so that a value that is older
+    than a settled control gives itself away.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.texts: dict[str, str] = {}
+        self.mart: dict[str, str] = {}
+        self.waiting: dict[str, list[Control]] = {}
+        # words in the inbox, which the next build holds, and those that only the store knew too
+        self.unheard: list[str | Control] = []
+        self.lost: list[str | Control] = []
+        self.held: list[str] = []
+        self.settled: set[str] = set()
+        self.erased: set[str] = set()
+        self.erased_in_store: set[str] = set()
+        self.erased_in_ledger: set[str] = set()
+        self.build({})
+        self.sync(True)
+
+    def build(self, texts: dict[str, str]) -> None:
+        self.texts = texts
+        gone = self.erased - {word for word in self.unheard if isinstance(word, str)}
+        self.mart = {
+            user: f"{text} {len(self.held)}" for user, text in texts.items() if user not in gone
+        }
+        self.workspace.build(self.mart)
+
+    def say(self, user: str, number: int) -> None:
+        if user not in self.erased:
+            said = control(user, number)
+            self.workspace.store.add_control(said)
+            self.waiting.setdefault(user, []).append(said)
+            self.unheard.append(said)
+
+    def hear(self) -> None:
+        events = [word.event_id for word in self.unheard if isinstance(word, Control)]
+        for event in events:
+            self.workspace.execute(f"insert into serving.fct_controls values ('{event}')")
+        self.held += events
+        self.unheard, self.lost = [], []
+        self.build(self.texts)
+
+    def erase(self, user: str) -> None:
+        self.workspace.store.erase([user])
+        self.waiting.pop(user, None)
+        self.erased.add(user)
+        self.erased_in_store.add(user)
+        self.unheard.append(user)
+
+    def change_the_schema(self) -> None:
+        described = self.workspace.manifest["nodes"][f"model.attune.{VIEW}"]["checksum"]
+        described["checksum"] += "'"
+
+    def roll_back(self) -> None:
+        with suppress(StoreError):
+            self.workspace.store.rollback(VIEW)
+
+    def lose(self) -> None:
+        lose(self.workspace)
+        self.waiting, self.erased_in_store = {}, set()
+        self.lost = list(self.unheard)
+
+    def sync(self, by_ledger: bool) -> None:
+        self.erased_in_store |= self.erased_in_ledger
+        options = {"allow_removal": True, "recheck": not by_ledger}
+        if self.lost:
+            with pytest.raises(LostControlsError):
+                self.workspace.sync(**options)
+            return
+        self.workspace.sync(**options, has_heard=lambda _: True)
+        self.erased_in_ledger = set(self.erased_in_store)
+        for user, said in self.waiting.items():
+            self.settled |= {each.event_id for each in said} & set(self.held)
+            self.waiting[user] = [each for each in said if each.event_id not in self.held]
+        assert self.workspace.served() == {
+            user: value for user, value in self.mart.items() if user not in self.erased_in_store
+        }
+        assert self.workspace.verify().ok
+
+    def check_reads(self) -> None:
+        reads = self.workspace.store.read_many(VIEW, USERS)
+        for user in USERS:
+            read = reads.get(user, Read(None, (), is_erased=False))
+            assert list(read.controls) == [each.payload for each in self.waiting.get(user, [])]
+            assert read.is_erased == (user in self.erased_in_store)
+            if read.entry is not None:
+                held = int(read.entry.payload.split()[-1])
+                assert self.settled <= set(self.held[:held]), "a settled control was taken back"
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
-def test_cache_and_mart_agree_after_any_sequence_of_controls_builds_syncs_and_erasures(
-    make_controlled: Callable[[], Workspace], steps: list[tuple[str, object]]
+@example(steps=TAKEN_BACK_BEFORE_A_ROLLBACK)
+@example(steps=LOST_WITH_A_WORD_AND_AN_ERASURE)
+def test_cache_and_mart_agree_after_any_sequence_of_controls_builds_syncs_erasures_and_losses(
+    make_controlled: Callable[[], Workspace], steps: list[tuple[str, Any]]
 ) -> None:
-    workspace = make_controlled()
-    mart: dict[str, str] = {}
-    waiting: dict[str, list[bytes]] = {}
-    unheard: list[str] = []
-    held: set[str] = set()
-    said: dict[str, str] = {}
-    erased: set[str] = set()
-    workspace.build(mart)
-    for number, (what, value) in enumerate([*steps, ("sync", True)]):
-        if what == "build":
-            assert isinstance(value, dict)
-            mart = value
-            workspace.build(mart)
-        elif what == "say" and value not in erased:
-            said[f"event-{number}"] = str(value)
-            unheard.append(f"event-{number}")
-            workspace.store.add_control(control(str(value), number))
-            waiting.setdefault(str(value), []).append(control(str(value), number).payload)
-        elif what == "hear":
-            for event in unheard:
-                workspace.execute(f"insert into serving.fct_controls values ('{event}')")
-            held |= set(unheard)
-            unheard = []
-        elif what == "erase":
-            erased.add(str(value))
-            waiting.pop(str(value), None)
-            workspace.store.erase([str(value)])
-        elif what == "sync":
-            workspace.sync(allow_removal=True, recheck=not value)
-            for user in waiting:
-                waiting[user] = [
-                    payload
-                    for payload in waiting[user]
-                    if f"event-{json.loads(payload)['number']}" not in held
-                ]
-            expected = {user: each for user, each in mart.items() if user not in erased}
-            assert workspace.served() == expected
-            assert workspace.verify().ok
-        reads = workspace.store.read_many(VIEW, USERS)
-        for user in USERS:
-            controls = reads[user].controls if user in reads else ()
-            assert list(controls) == waiting.get(user, [])
-            assert (user in reads and reads[user].is_erased) == (user in erased)
-    workspace.store.close()
+    with pytest.MonkeyPatch.context() as patched:
+        # nobody else reads here, so nobody has to be waited for
+        patched.setattr(redis_store, "EPOCH_SECONDS", 0.0)
+        world = World(make_controlled())
+        for number, (what, value) in enumerate([*steps, ("hear", None), ("sync", True)]):
+            match what:
+                case "build":
+                    world.build(value)
+                case "say":
+                    world.say(value, number)
+                case "hear":
+                    world.hear()
+                case "erase":
+                    world.erase(value)
+                case "change the schema":
+                    world.change_the_schema()
+                case "roll back":
+                    world.roll_back()
+                case "lose":
+                    world.lose()
+                case "sync":
+                    world.sync(value)
+            world.check_reads()
+        world.workspace.store.close()

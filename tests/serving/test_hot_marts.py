@@ -96,6 +96,23 @@ def test_a_malformed_declaration_is_named(serving: Any, message: str) -> None:
     assert "hot_arms" in str(caught.value)
 
 
+def test_controls_must_be_listed_by_a_model_that_is_built_after_the_mart() -> None:
+    declared = manifest(DECLARED | {"controls": "fct_controls"})
+    listing = {
+        "resource_type": "model",
+        "name": "fct_controls",
+        "relation_name": '"warehouse"."marts"."fct_controls"',
+        "config": {"meta": {}},
+        "depends_on": {"nodes": ["b"]},
+    }
+    declared["nodes"]["d"] = listing
+    with pytest.raises(HotMartError, match="depends on it, is 'fct_controls'"):
+        hot_marts(declared)
+    listing["depends_on"] = {"nodes": ["a", "b"]}
+    (mart,) = hot_marts(declared)
+    assert mart.controls == listing["relation_name"]
+
+
 def test_a_model_without_relation_is_refused() -> None:
     with pytest.raises(HotMartError, match="ephemeral"):
         hot_marts(manifest(DECLARED, relation_name=None))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import random
+import signal
+import threading
 import time
 from datetime import datetime
 from pathlib import Path
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 VIEW = "hot_user_profiles"
 KILLS = 50
 ROWS = 5_000
-# from the moment it opens the warehouse, such a sync takes about so long
-LONGEST_WAIT_SECONDS = 0.12
+# a sync that ends before it is killed is none of them
+MOST_SYNCS = 2 * KILLS
+# from the moment it opens the warehouse, such a sync takes at least so long
+SHORTEST_WAIT_SECONDS = 0.05
 
 
 @pytest.fixture(scope="module", params=["sqlite", "valkey"])
@@ -54,8 +58,37 @@ def sync_to_the_end(warehouse: Path, url: str, manifest: Path, ledger: Path, rea
         )
 
 
+class Reader(threading.Thread):
+    """Reads all the time; each value must be of a state that may be served, whole."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        # the newest are last; a reader of a server may use the epoch that it knows for a second
+        self.states: tuple[dict[str, str], ...] = ({},)
+        self.reads = 0
+        self.problems: list[str] = []
+        self._url = url
+        self._stop_reading = threading.Event()
+
+    def run(self) -> None:
+        rng = random.Random(1)
+        with open_store(self._url, read_only=True) as store:
+            while not self._stop_reading.wait(0.001):
+                user = f"user{rng.randrange(len(self.states) * ROWS)}"
+                before = self.states
+                entry = store.read(VIEW, user).entry
+                value = None if entry is None else entry.payload.decode()
+                if value not in {state.get(user) for state in (*before, *self.states)}:
+                    self.problems.append(f"{user}: {value}")
+                self.reads += value is not None
+
+    def stop(self) -> None:
+        self._stop_reading.set()
+        self.join()
+
+
 def test_a_killed_sync_leaves_whole_values_and_the_next_one_finishes(
-    make_workspace: Callable[[], Workspace], store_kind: str
+    make_workspace: Callable[[], Workspace], store_kind: str, request: pytest.FixtureRequest
 ) -> None:
     workspace = make_workspace()
     manifest = workspace.folder / "manifest.json"
@@ -63,8 +96,14 @@ def test_a_killed_sync_leaves_whole_values_and_the_next_one_finishes(
     processes.set_forkserver_preload([__name__])
     rng = random.Random(20260101)
     killed = 0
+    duration = SHORTEST_WAIT_SECONDS
     old: dict[str, str] = {}
-    for number in range(KILLS):
+    reader = Reader(workspace.url)
+    request.addfinalizer(reader.stop)
+    reader.start()
+    for number in range(MOST_SYNCS):
+        if killed == KILLS:
+            break
         if number % 5 == 4:
             described = workspace.manifest["nodes"][f"model.attune.{VIEW}"]
             described["checksum"]["checksum"] = str(number)
@@ -74,6 +113,7 @@ def test_a_killed_sync_leaves_whole_values_and_the_next_one_finishes(
             f"user{user}": f"{number if user % 3 else 'kept'}-{user} " * 20
             for user in range(first, first + ROWS)
         }
+        reader.states = (*reader.states[-2:], new)
         with duckdb.connect(str(workspace.warehouse_path)) as connection:
             connection.execute("create schema if not exists serving")
             connection.execute(
@@ -92,10 +132,10 @@ def test_a_killed_sync_leaves_whole_values_and_the_next_one_finishes(
         )
         process.start()
         assert ready.wait(60)
-        time.sleep(rng.uniform(0, LONGEST_WAIT_SECONDS))
+        time.sleep(rng.uniform(0, duration))
         process.kill()
         process.join()
-        killed += process.exitcode != 0
+        killed += process.exitcode == -signal.SIGKILL
         left = workspace.served()
         if store_kind == "sqlite":
             assert left in (old, new)
@@ -108,8 +148,14 @@ def test_a_killed_sync_leaves_whole_values_and_the_next_one_finishes(
             workspace.store._client.hset(
                 f"{workspace.store._prefix}:meta:{VIEW}", "writing_until", "0"
             )
+        started = time.monotonic()
         workspace.sync(allow_removal=True)
+        # moments of the whole sync, on a machine however busy
+        duration = max(SHORTEST_WAIT_SECONDS, (duration + time.monotonic() - started) / 2)
         assert workspace.verify().ok
         assert workspace.served() == new
         old = new
-    assert killed >= KILLS // 4
+    reader.stop()
+    assert reader.problems == []
+    assert reader.reads > KILLS
+    assert killed == KILLS

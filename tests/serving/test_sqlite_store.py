@@ -5,18 +5,23 @@ import json
 import random
 import subprocess
 import sys
+import threading
+import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
 
+from serving import sqlite_store
 from serving.errors import IncompleteErasureError, StoreError, StoreUrlError
 from serving.sqlite_store import SqliteStore, check_sqlite_version
-from serving.store import open_store
+from serving.store import Control, Read, open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from serving.store import ChangeSet, ViewMeta
     from tests.serving.conftest import Workspace
 
 VIEW = "hot_user_profiles"
@@ -106,7 +111,7 @@ def test_a_full_disk_leaves_the_old_state_readable(workspace: Workspace) -> None
     workspace.build({"a": "1"})
     workspace.sync()
     assert isinstance(workspace.store, SqliteStore)
-    connection = workspace.store._connection
+    connection = workspace.store._values
     connection.pragma("max_page_count", connection.pragma("page_count") + 5)
     workspace.build({"a": "2", "b": "x" * 200_000})
     with pytest.raises(StoreError, match="disk is full"):
@@ -147,6 +152,48 @@ def test_a_reader_sees_the_old_state_or_the_new_one_never_a_mix(
     assert result["seen"] == 6
 
 
+def test_a_hundred_readers_never_see_a_torn_profile_nor_two_generations(
+    workspace: Workspace,
+) -> None:
+    keys = [f"user{number}" for number in range(100)]
+
+    def contents(round_number: int) -> dict[str, str]:
+        return dict.fromkeys(keys, f"{round_number} " * 200)
+
+    workspace.build(contents(0))
+    workspace.sync()
+    stop = threading.Event()
+    problems: list[str] = []
+    seen: list[set[str]] = [set() for _ in range(100)]
+
+    def read(number: int) -> None:
+        rng = random.Random(number)
+        with open_store(workspace.url, read_only=True) as reader:
+            while not stop.wait(0.02):
+                some = rng.sample(keys, 5)
+                words = [each.payload.split() for each in reader.get_many(VIEW, some).values()]
+                rounds = {word.decode() for value in words for word in value}
+                if len(words) != 5 or len(rounds) != 1:
+                    problems.append(f"reader {number} saw {rounds} in {len(words)} values")
+                    return
+                seen[number] |= rounds
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(100)]
+    for thread in threads:
+        thread.start()
+    try:
+        for round_number in range(1, 7):
+            workspace.build(contents(round_number))
+            workspace.sync()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert problems == []
+    assert min(map(len, seen)) > 0
+    assert len(set.union(*seen)) > 2
+
+
 def marked(rng: random.Random) -> str:
     """A value that can be found in a file, short enough for a page or long enough to overflow."""
     return f"<{rng.getrandbits(128):032x}>" * rng.choice([1, 3, 8, 20, 60, 200])
@@ -179,6 +226,107 @@ def test_an_erased_user_leaves_no_byte_in_the_files(workspace: Workspace, seed: 
     meta = workspace.store.meta(VIEW)
     assert meta is not None
     assert meta.digest == workspace.store.digest(VIEW)
+
+
+def locked(workspace: Workspace) -> apsw.Connection:
+    """Lock the values as a long fill or a VACUUM of another process does; closing it ends that."""
+    other = apsw.Connection(str(workspace.cache_path))
+    other.execute("begin immediate")
+    return other
+
+
+def test_neither_a_control_nor_an_erasure_waits_for_whoever_writes_the_values(
+    workspace: Workspace,
+) -> None:
+    workspace.build({"a": "value-of-a", "b": "value-of-b", "c": "value-of-c"})
+    workspace.sync()
+    said = Control("a", "e", b"{}")
+    with (
+        closing(locked(workspace)),
+        open_store(workspace.url, read_only=True) as reader,
+        SqliteStore(workspace.cache_path) as writer,
+    ):
+        started = time.monotonic()
+        writer.add_control(said)
+        assert writer.erase(["b"], clean=False) == 0
+        assert time.monotonic() - started < 5
+        assert reader.read(VIEW, "a").controls == (b"{}",)
+        assert reader.read(VIEW, "b") == Read(None, (), is_erased=True)
+        assert reader.read_many(VIEW, ["b"]) == {"b": Read(None, (), is_erased=True)}
+        assert reader.get(VIEW, "b") is None
+        assert reader.get_many(VIEW, ["b", "c"]).keys() == {"c"}
+        with (
+            SqliteStore(workspace.cache_path, busy_timeout_ms=50) as impatient,
+            pytest.raises(IncompleteErasureError, match="no longer served"),
+        ):
+            impatient.erase(["c"])
+        assert reader.get(VIEW, "c") is None
+    assert b"value-of-b" in workspace.file_bytes()
+    # the processes that began are gone: the next sync ends what they left
+    assert workspace.sync().moved == 0
+    assert workspace.served() == {"a": "value-of-a"}
+    assert [
+        each for each in ("b", "c") if f"value-of-{each}".encode() in workspace.file_bytes()
+    ] == []
+    assert workspace.verify().ok
+
+
+def test_an_erasure_in_the_middle_of_a_fill_is_never_undone_by_it(workspace: Workspace) -> None:
+    workspace.build({f"user{number}": f"value-of-{number}." for number in range(100)})
+    workspace.sync()
+    workspace.build({f"user{number}": f"later-of-{number}." for number in range(100)})
+    seen = []
+
+    class ErasedMeanwhile(SqliteStore):
+        def _write_entries(self, change_set: ChangeSet, generation: int) -> int:
+            rows = super()._write_entries(change_set, generation)
+            if not seen:
+                with SqliteStore(workspace.cache_path) as other:
+                    other.erase(["user7"], clean=False)
+                    seen.append(other.read(VIEW, "user7"))
+            return rows
+
+        def _write_meta(self, meta: ViewMeta) -> None:
+            super()._write_meta(meta)
+            seen.append(self.read(VIEW, "user7"))
+
+    workspace.store = ErasedMeanwhile(workspace.cache_path)
+    workspace.sync()
+    seen.append(workspace.store.read(VIEW, "user7"))
+    assert len(seen) == 4
+    assert set(seen) == {Read(None, (), is_erased=True)}
+    assert len(workspace.served()) == 99
+    assert b"later-of-7." not in workspace.file_bytes()
+    assert workspace.verify().ok
+
+
+@pytest.mark.parametrize("statement", ["_GET", "_GET_MANY", "_READ_ALONE", "_READ_MANY"])
+def test_readers_look_at_controls_before_values(workspace: Workspace, statement: str) -> None:
+    # else a value could be older than the forgetting of the control that it lacks
+    workspace.build({"a": "1"})
+    workspace.sync()
+    with SqliteStore(workspace.cache_path, read_only=True) as reader:
+        steps = reader._connection.execute("explain " + getattr(sqlite_store, statement), ("", ""))
+        begun = [step[2] for step in steps if step[1] == "Transaction"]
+        files = {
+            number: name for number, name, _ in reader._connection.execute("pragma database_list")
+        }
+    assert [files[number] for number in begun] == ["main", "served"]
+
+
+def test_what_a_user_said_leaves_no_byte_in_the_files_once_they_are_erased(
+    workspace: Workspace,
+) -> None:
+    workspace.build({"a": "1"})
+    workspace.sync()
+    for number in range(200):
+        user = f"user{number}"
+        workspace.store.add_control(Control(user, "e", f"<said-by-{number}>".encode() * 30))
+    assert b"<said-by-7>" in workspace.file_bytes()
+    workspace.store.erase(["user7"])
+    assert b"<said-by-7>" not in workspace.file_bytes()
+    assert b"user7<" not in workspace.file_bytes()
+    assert b"<said-by-8>" in workspace.file_bytes()
 
 
 def test_an_erasure_that_a_reader_holds_up_says_so_and_is_finished_later(

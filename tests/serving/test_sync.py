@@ -254,6 +254,7 @@ def change_set(workspace: Workspace, *, base: int, expected: Digest) -> ChangeSe
         everything=rows,
         is_settled=False,
         is_refill=False,
+        has_controls=False,
         schema_version=meta.schema_version,
         as_of=AS_OF,
         run_id=f"run-{workspace.syncs}",

@@ -1,7 +1,7 @@
 {{ config(meta={'serving': {
     'key_columns': ['user_id'], 'payload': 'payload', 'row_hash': 'row_hash',
     'max_age_hours': 26,
-    'controls': 'fct_user_controls', 'hot_path': true
+    'controls': 'fct_user_controls_served', 'hot_path': true
 }}) }}
 with
 
