@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from serving.api.catalog import Catalog, read_catalog
-from serving.client import PROFILE_VIEW
+from serving.client import PROFILE_VIEW, freshness_of
 from serving.errors import IncompleteErasureError, ServingError, StoreError
 from serving.store import Read, open_store
 
@@ -61,19 +61,34 @@ class Cache:
         self._trouble = ""
         self.catalog = Catalog(declared=declared)
         self.is_available = False
+        # view -> how old it is; what was never synced is not there
+        self._ages: dict[str, Freshness] = {}
+        # whether the profiles are older than declared, or were never synced
+        self.is_stale = True
 
     @property
     def freshness(self) -> Freshness | None:
         """How old the profiles are; None before the first sync."""
-        return self.catalog.freshness
+        return self.age_of(PROFILE_VIEW)
 
-    @property
-    def is_stale(self) -> bool:
-        """Whether the profiles are older than declared, or were never synced."""
-        return self.freshness is None or self.freshness.is_stale
+    def age_of(self, view: str) -> Freshness | None:
+        """How old a view is; None before the first sync."""
+        return self._ages.get(view)
+
+    def judge(self) -> None:
+        """Say how old everything is now: by the clock alone, whatever became of the last look."""
+        now = self._now()
+        before = {view for view, age in self._ages.items() if age.is_stale}
+        self._ages = {view: freshness_of(meta, now) for view, meta in self.catalog.metas.items()}
+        self.is_stale = self.freshness is None or self.freshness.is_stale
+        stale = {view for view, age in self._ages.items() if age.is_stale}
+        for word, views in (("stale", stale - before), ("fresh again", before - stale)):
+            ages = {view: self._ages[view] for view in sorted(views & self._ages.keys())}
+            if ages:
+                log.warning("%s: %s", word, ", ".join(_age_text(*each) for each in ages.items()))
 
     async def look(self) -> None:
-        """Read catalog and freshness anew, and say whether the cache can be read."""
+        """Read catalog and metas anew, and say whether the cache can be read."""
         loop = asyncio.get_running_loop()
         before = self.catalog
         try:
@@ -81,9 +96,9 @@ class Cache:
         except ServingError as error:
             self._fail(error)
             return
-        if self.catalog.freshness is None or before.freshness is None:
-            self._drop_reader()
-        elif self.catalog.freshness.synced_at != before.freshness.synced_at:
+        self.judge()
+        profiles, earlier = self.catalog.metas.get(PROFILE_VIEW), before.metas.get(PROFILE_VIEW)
+        if profiles is None or earlier is None or profiles.synced_at != earlier.synced_at:
             # the file may be another one since the sync
             self._drop_reader()
         if self._trouble:
@@ -161,7 +176,7 @@ class Cache:
 
     def _look(self, before: Catalog) -> Catalog:
         with open_store(self._url, read_only=True) as store:
-            return read_catalog(store, self._now(), before)
+            return read_catalog(store, before)
 
     def _opened(self) -> Store:
         if self._reader is None:
@@ -217,3 +232,7 @@ class Cache:
         if str(error) != self._trouble:
             log.error("defaults are served, the cache cannot be read: %s", error)
         self._trouble = str(error)
+
+
+def _age_text(view: str, age: Freshness) -> str:
+    return f"{view} ({age.age_hours:.1f} hours, {age.max_age_hours:g} allowed)"
