@@ -1,8 +1,8 @@
 """The cache as the API sees it: a reader that never waits for a store that is gone.
 
 Three users of the store, each with its own connection: the event loop reads, one thread looks once
-a second at what is declared and how old everything is, another writes controls and erasures. As
-soon as one of the first two meets trouble nobody reads any more, until a look succeeds.
+a second at what is declared and how old everything is, and an outbox writes controls and erasures.
+As soon as one of the first two meets trouble nobody reads any more, until a look succeeds.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from serving.api.catalog import Catalog, read_catalog
+from serving.api.outbox import Outbox
 from serving.client import PROFILE_VIEW, freshness_of
-from serving.errors import IncompleteErasureError, ServingError, StoreError
+from serving.errors import ServingError, StoreError
 from serving.store import Read, open_store
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from serving.client import Freshness
     from serving.overlay import Declared
-    from serving.store import Control, Store
+    from serving.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -47,17 +48,16 @@ class Cache:
             on_trouble: Called whenever the cache fails.
             declared: Dimensions and purposes until the cache was read once.
         """
-        self._url = url
+        self.url = url
         self._now = now
         self._on_trouble = on_trouble
         self._reader: Store | None = None
         self._has_snapshot = False
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="cache-look")
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="cache-write")
+        self.outbox = Outbox(url)
         # a file needs no round trip: alone is as good as together
         self.is_remote = not url.startswith("sqlite:")
         self._asking: list[tuple[Sequence[str], asyncio.Future[dict[str, Read] | None]]] = []
-        self._cleaning: set[asyncio.Task[None]] = set()
         self._trouble = ""
         self.catalog = Catalog(declared=declared)
         self.is_available = False
@@ -110,20 +110,22 @@ class Cache:
         if not self.is_available:
             return None
         try:
-            return self._in_turn().read(PROFILE_VIEW, key)
+            found = self._in_turn().read(PROFILE_VIEW, key)
         except ServingError as error:
             self._fail(error)
             return None
+        return found if self.outbox.is_empty else self.outbox.laid_over(key, found)
 
     def read_many(self, keys: Sequence[str]) -> dict[str, Read] | None:
         """Return what is known under the keys, or None if the cache cannot be read."""
         if not self.is_available:
             return None
         try:
-            return self._opened().read_many(PROFILE_VIEW, keys)
+            found = self._opened().read_many(PROFILE_VIEW, keys)
         except ServingError as error:
             self._fail(error)
             return None
+        return found if self.outbox.is_empty else self.outbox.laid_over_all(keys, found)
 
     async def read_together(self, keys: Sequence[str]) -> dict[str, Read] | None:
         """Return what is known under the keys, read at once for all who ask in this turn.
@@ -137,34 +139,10 @@ class Cache:
         self._asking.append((keys, found))
         return await found
 
-    async def add_control(self, control: Control) -> None:
-        """Serve a control from now on.
-
-        Raises:
-            ErasedError: the user was erased.
-            StoreError: it could not be written.
-        """
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._writer, self._add_control, control)
-
-    async def erase(self, keys: Sequence[str]) -> None:
-        """Stop serving users, for good; the store's files are cleaned after that, in the background.
-
-        Raises:
-            StoreError: it could not be done.
-        """
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._writer, self._erase, keys, False)
-        cleaning = asyncio.create_task(self._clean(keys))
-        self._cleaning.add(cleaning)
-        cleaning.add_done_callback(self._cleaning.discard)
-
     async def close(self) -> None:
         """Finish what was begun, and close everything."""
-        if self._cleaning:
-            await asyncio.wait(self._cleaning)
+        await self.outbox.close()
         self._looker.shutdown()
-        self._writer.shutdown()
         self._drop_reader()
 
     def _answer_all(self) -> None:
@@ -175,12 +153,12 @@ class Cache:
                 future.set_result(found)
 
     def _look(self, before: Catalog) -> Catalog:
-        with open_store(self._url, read_only=True) as store:
+        with open_store(self.url, read_only=True) as store:
             return read_catalog(store, before)
 
     def _opened(self) -> Store:
         if self._reader is None:
-            self._reader = open_store(self._url, read_only=True)
+            self._reader = open_store(self.url, read_only=True)
         return self._reader
 
     def _in_turn(self) -> Store:
@@ -206,23 +184,6 @@ class Cache:
             with suppress(StoreError):
                 self._reader.close()
             self._reader = None
-
-    def _add_control(self, control: Control) -> None:
-        with open_store(self._url) as store:
-            store.add_control(control)
-
-    def _erase(self, keys: Sequence[str], clean: bool) -> None:
-        with open_store(self._url) as store:
-            store.erase(keys, clean=clean)
-
-    async def _clean(self, keys: Sequence[str]) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.run_in_executor(self._writer, self._erase, keys, True)
-        except IncompleteErasureError:
-            log.warning("erased, but the cache's files are not clean yet: the next sync goes on")
-        except ServingError as error:
-            log.warning("the cache's files could not be cleaned after an erasure: %s", error)
 
     def _fail(self, error: ServingError) -> None:
         """Stop reading until a look succeeds; say so once."""

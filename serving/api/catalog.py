@@ -104,7 +104,8 @@ def read_catalog(store: Store, before: Catalog | None = None) -> Catalog:
         for view in (*DECLARED_VIEWS, PROFILE_VIEW)
         if (meta := store.meta(view)) is not None
     }
-    if before is not None and _contents(before.metas) == _contents(metas):
+    contents = _contents(metas)
+    if before is not None and (not contents or contents == _contents(before.metas)):
         return replace(before, metas=metas)
     try:
         rows = {view: view_rows(store, view) for view in DECLARED_VIEWS}

@@ -36,9 +36,8 @@ class Served(NamedTuple):
 
 
 class Current(NamedTuple):
-    """What is stored of a user now, and under which key; defaults where nothing is."""
+    """What is stored of a user now; defaults where nothing is."""
 
-    key: str
     profile: dict[str, Any]
     is_erased: bool
 
@@ -57,7 +56,7 @@ class Profiles:
         for key in keys:
             read = self._cache.read(key)
             if read is None:
-                return self._served_default(GONE, NOTHING)
+                return self._gone(keys)
             if read.entry is not None or read.controls:
                 return self.serve(read)
         return self._served_default(UNKNOWN, NOTHING)
@@ -68,14 +67,14 @@ class Profiles:
             return self.read(keys)
         found = await self._cache.read_together(keys)
         if found is None:
-            return self._served_default(GONE, NOTHING)
+            return self._gone(keys)
         return self.serve(next((found[key] for key in keys if key in found), NOTHING))
 
     def read_many(self, users: Mapping[str, Sequence[str]]) -> dict[str, Served]:
         """Serve many users, given as name -> keys; in one read of the cache."""
         found = self._cache.read_many([key for keys in users.values() for key in keys])
         if found is None:
-            return {name: self._served_default(GONE, NOTHING) for name in users}
+            return {name: self._gone(keys) for name, keys in users.items()}
         return {
             name: self.serve(next((found[key] for key in keys if key in found), NOTHING))
             for name, keys in users.items()
@@ -90,7 +89,6 @@ class Profiles:
         read = found.get(key, NOTHING)
         stored = None if read.entry is None else orjson.loads(read.entry.payload)
         return Current(
-            key=key,
             profile=overlaid(stored, read.controls, self._cache.catalog.declared),
             is_erased=any(each.is_erased for each in found.values()),
         )
@@ -144,6 +142,10 @@ class Profiles:
             "generation": served.generation,
             "freshness": orjson.loads(self.freshness()),
         }
+
+    def _gone(self, keys: Sequence[str]) -> Served:
+        """Defaults, under what the user said that the cache has not got yet."""
+        return self._served_default(GONE, self._cache.outbox.laid_over(keys[-1], None) or NOTHING)
 
     def _served_default(self, reason: str, read: Read) -> Served:
         """Defaults; where the build is stale, the user's own word still holds over them."""

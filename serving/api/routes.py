@@ -228,12 +228,15 @@ class Routes:
         return FlagRequest(Subject(targeting_key, keys), attributes, trace)
 
     async def _stated(self, request: Request, keys: list[str], statement: Statement) -> Response:
-        """Put a statement into force, and answer with what is served from now on."""
-        current = self._current(keys)
-        if current.is_erased:
+        """Put a statement into force, and answer with what is served from now on.
+
+        Whatever the cache's state: who takes something back is heard without it.
+        """
+        current = self._profiles.current(keys)
+        if current is not None and current.is_erased:
             raise controls.erased()
         user_id = path_text(request, "user_id")
-        event_id = await self._controls.state(user_id, current.key, statement)
+        event_id = await self._controls.state(user_id, keys, statement)
         body = orjson.loads(self._profiles.body(self._profiles.read(keys)))
         return _json(body | {"event_id": event_id})
 

