@@ -98,13 +98,11 @@ class RedisStore:
         self._prefix, plain_url = _without_prefix(url)
         self._epochs: dict[str, tuple[str | None, float]] = {}
         timeout = READER_TIMEOUT_SECONDS if read_only else WRITER_TIMEOUT_SECONDS
+        timeouts = {"socket_timeout": timeout, "socket_connect_timeout": min(timeout, 5.0)}
         try:
             # a URL's own options win over these
             self._client = redis.Redis.from_url(
-                plain_url,
-                socket_timeout=timeout,
-                socket_connect_timeout=min(timeout, 5.0),
-                retry=Retry(ConstantBackoff(0.05), 1),
+                plain_url, retry=Retry(ConstantBackoff(0.05), 1), **timeouts
             )
         except (ValueError, TypeError) as error:
             raise StoreUrlError(
@@ -115,7 +113,7 @@ class RedisStore:
             is_cluster = self._client.info("cluster").get("cluster_enabled") == 1
             if is_cluster:
                 self._client.close()
-                self._client = cast("redis.Redis", RedisCluster.from_url(plain_url))
+                self._client = cast("redis.Redis", RedisCluster.from_url(plain_url, **timeouts))
         self._is_cluster = is_cluster
 
     @property

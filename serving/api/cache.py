@@ -1,7 +1,7 @@
 """The cache as the API sees it: a reader that never waits for a store that is gone.
 
-Three users of the store, each with its own connection: the event loop reads, one thread looks once
-a second at what is declared and how old everything is, and an outbox writes controls and erasures.
+Three users of the store, each with its own connection: the event loop reads a file, or one thread a
+server; one thread looks once a second at what is declared and how old everything is, and an outbox writes controls and erasures.
 As soon as one of the first two meets trouble nobody reads any more, until a look succeeds.
 """
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from serving.client import Freshness
     from serving.overlay import Declared
     from serving.store import Store
+
+# a server that is slower than this is as good as gone
+READ_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +58,11 @@ class Cache:
         self._has_snapshot = False
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="cache-look")
         self.outbox = Outbox(url)
-        # a file needs no round trip: alone is as good as together
+        # a file answers in microseconds, on the event loop; a server may not, and has a thread
         self.is_remote = not url.startswith("sqlite:")
+        self._server_thread = ThreadPoolExecutor(1, thread_name_prefix="cache-read")
+        self._is_reader_old = False
+        self._answering: asyncio.Task[None] | None = None
         self._asking: list[tuple[Sequence[str], asyncio.Future[dict[str, Read] | None]]] = []
         self._trouble = ""
         self.catalog = Catalog(declared=declared)
@@ -128,29 +134,53 @@ class Cache:
         return found if self.outbox.is_empty else self.outbox.laid_over_all(keys, found)
 
     async def read_together(self, keys: Sequence[str]) -> dict[str, Read] | None:
-        """Return what is known under the keys, read at once for all who ask in this turn.
+        """Return what is known under the keys; a server is asked once for all who ask meanwhile.
 
-        One round trip to a server then serves as many requests as came together.
+        Its answer is awaited, so that a slow one delays nobody who does not need it.
         """
-        loop = asyncio.get_running_loop()
-        if not self._asking:
-            loop.call_soon(self._answer_all)
-        found: asyncio.Future[dict[str, Read] | None] = loop.create_future()
+        if not self.is_remote:
+            return self.read_many(keys)
+        if not self.is_available:
+            return None
+        found: asyncio.Future[dict[str, Read] | None] = asyncio.get_running_loop().create_future()
         self._asking.append((keys, found))
+        if self._answering is None or self._answering.done():
+            self._answering = asyncio.create_task(self._answer_all())
         return await found
 
     async def close(self) -> None:
         """Finish what was begun, and close everything."""
         await self.outbox.close()
         self._looker.shutdown()
-        self._drop_reader()
+        self._server_thread.shutdown()
+        self._close_reader()
 
-    def _answer_all(self) -> None:
-        asking, self._asking = self._asking, []
-        found = self.read_many(list({key for keys, _ in asking for key in keys}))
-        for _, future in asking:
-            if not future.done():
-                future.set_result(found)
+    async def _answer_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._asking:
+            asking, self._asking = self._asking, []
+            wanted = list({key for keys, _ in asking for key in keys})
+            found = None
+            try:
+                reading = loop.run_in_executor(self._server_thread, self._read_server, wanted)
+                found = await asyncio.wait_for(reading, READ_SECONDS)
+                if not self.outbox.is_empty:
+                    found = self.outbox.laid_over_all(wanted, found)
+            except TimeoutError:
+                self._fail(StoreError(f"the server took longer than {READ_SECONDS:g} seconds"))
+            except ServingError as error:
+                self._fail(error)
+            finally:
+                for _, future in asking:
+                    if not future.done():
+                        future.set_result(found)
+
+    def _read_server(self, keys: Sequence[str]) -> dict[str, Read]:
+        """Read from a server, in the one thread that has the connection."""
+        if self._is_reader_old:
+            self._close_reader()
+            self._is_reader_old = False
+        return self._opened().read_many(PROFILE_VIEW, keys)
 
     def _look(self, before: Catalog) -> Catalog:
         with open_store(self.url, read_only=True) as store:
@@ -180,6 +210,12 @@ class Cache:
 
     def _drop_reader(self) -> None:
         self._has_snapshot = False
+        if self.is_remote:
+            self._is_reader_old = True
+        else:
+            self._close_reader()
+
+    def _close_reader(self) -> None:
         if self._reader is not None:
             with suppress(StoreError):
                 self._reader.close()

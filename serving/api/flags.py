@@ -26,9 +26,10 @@ from serving.api.decide import (
     evaluate_preference,
 )
 from serving.api.errors import ApiError
+from serving.api.profiles import GONE, STALE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from serving.api.cache import Cache
     from serving.api.catalog import DecisionPoint
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from serving.api.metrics import Metrics
     from serving.api.profiles import Profiles
     from serving.api.settings import Ports
+
+    # preferences, and whether they are defaults for want of anything newer
+    Believed = Callable[[], Awaitable[tuple[list[dict[str, Any]], bool]]]
 
 # written by the API itself, whatever the context says
 RESERVED = ("feature_flag.", "decision.", "user.id", "enduser.", "log.record.uid")
@@ -138,12 +142,12 @@ class Flags:
             ApiError: 503, the exposure cannot be recorded.
         """
         trace = request.trace if request.trace.trace_id else events.new_trace()
-        evaluation = self._evaluation(key, request, occasion=trace.trace_id)
+        evaluation = await self._evaluation(key, request, trace.trace_id, self._believed(request))
         if evaluation.is_exposure:
             await self._record(exposure_attributes(evaluation, request), request.trace)
         return evaluation
 
-    def evaluate_all(self, request: Request) -> tuple[list[Evaluation], list[dict[str, Any]]]:
+    async def evaluate_all(self, request: Request) -> tuple[list[Evaluation], list[dict[str, Any]]]:
         """Evaluate every flag, for a client that keeps the answers.
 
         Without a trace a decision stays as it is until its policy changes.
@@ -154,13 +158,14 @@ class Flags:
         catalog = self._cache.catalog
         evaluations: list[Evaluation] = []
         failures: list[dict[str, Any]] = []
+        believed = self._believed(request)
         for key in sorted(
             {*catalog.experiments, *catalog.decision_points, *catalog.declared.dimensions}
         ):
             point = catalog.decision_points.get(key)
             occasion = request.trace.trace_id or str(point.generation if point else 0)
             try:
-                evaluations.append(self._evaluation(key, request, occasion=occasion))
+                evaluations.append(await self._evaluation(key, request, occasion, believed))
             except FlagError as error:
                 failures.append({"key": key, "errorCode": error.code, "errorDetails": error.detail})
         return evaluations, failures
@@ -176,7 +181,9 @@ class Flags:
             *(self._record(exposure_attributes(each, request), request.trace) for each in drawn)
         )
 
-    def _evaluation(self, key: str, request: Request, *, occasion: str) -> Evaluation:
+    async def _evaluation(
+        self, key: str, request: Request, occasion: str, believed: Believed
+    ) -> Evaluation:
         catalog = self._cache.catalog
         if (experiment := catalog.experiments.get(key)) is not None:
             try:
@@ -200,14 +207,24 @@ class Flags:
             if decision is not None:
                 return evaluate_decision(decision)
         if (dimension := catalog.declared.dimensions.get(key)) is not None:
-            served = self._profiles.read(request.subject.keys)
+            preferences, is_degraded = await believed()
             return evaluate_preference(
-                dimension,
-                orjson.loads(served.payload)["preferences"],
-                request.attributes,
-                is_degraded=served.default_reason in ("stale", "cache_unavailable"),
+                dimension, preferences, request.attributes, is_degraded=is_degraded
             )
         raise FlagError(HTTPStatus.NOT_FOUND, "FLAG_NOT_FOUND", "there is no such flag")
+
+    def _believed(self, request: Request) -> Believed:
+        """What is believed of the user, read when it is needed first and once for all flags."""
+        found: list[tuple[list[dict[str, Any]], bool]] = []
+
+        async def believed() -> tuple[list[dict[str, Any]], bool]:
+            if not found:
+                served = await self._profiles.read_soon(request.subject.keys)
+                preferences = orjson.loads(served.payload)["preferences"] or []
+                found.append((preferences, served.default_reason in (STALE, GONE)))
+            return found[0]
+
+        return believed
 
     async def _record(self, attributes: Mapping[str, str | bool | float], trace: Trace) -> str:
         event_id = events.new_event_id()

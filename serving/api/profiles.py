@@ -52,7 +52,7 @@ class Profiles:
         self._default: tuple[object, bytes] = (None, b"")
 
     def read(self, keys: Sequence[str]) -> Served:
-        """Serve the user who has these keys, the newest key's first."""
+        """Serve the user who has these keys from a file, the newest key's first."""
         for key in keys:
             read = self._cache.read(key)
             if read is None:
@@ -70,9 +70,9 @@ class Profiles:
             return self._gone(keys)
         return self.serve(next((found[key] for key in keys if key in found), NOTHING))
 
-    def read_many(self, users: Mapping[str, Sequence[str]]) -> dict[str, Served]:
+    async def read_many(self, users: Mapping[str, Sequence[str]]) -> dict[str, Served]:
         """Serve many users, given as name -> keys; in one read of the cache."""
-        found = self._cache.read_many([key for keys in users.values() for key in keys])
+        found = await self._cache.read_together([key for keys in users.values() for key in keys])
         if found is None:
             return {name: self._gone(keys) for name, keys in users.items()}
         return {
@@ -80,9 +80,9 @@ class Profiles:
             for name, keys in users.items()
         }
 
-    def current(self, keys: Sequence[str]) -> Current | None:
+    async def current(self, keys: Sequence[str]) -> Current | None:
         """Return what is stored and said of a user however old it is, or None if nobody can say."""
-        found = self._cache.read_many(keys)
+        found = await self._cache.read_together(keys)
         if found is None:
             return None
         key = next((key for key in keys if key in found), keys[-1])

@@ -74,7 +74,7 @@ class Routes:
 
     async def profile(self, request: Request) -> Response:
         """What is believed of a user (the fast path answers GET; this one the rest)."""
-        served = self._profiles.read(self._keys(request, tokens.READ))
+        served = await self._profiles.read_soon(self._keys(request, tokens.READ))
         return Response(self._profiles.body(served), media_type=JSON, headers=NO_STORE)
 
     async def many_profiles(self, request: Request) -> Response:
@@ -93,7 +93,7 @@ class Routes:
             except ApiError as error:
                 if error.status is not HTTPStatus.NOT_FOUND:
                     raise
-        served = self._profiles.read_many(users)
+        served = await self._profiles.read_many(users)
         entries = [
             b"%b:%b" % (orjson.dumps(user_id), self._entry(user_id, served))
             for user_id in dict.fromkeys(wanted)
@@ -106,14 +106,14 @@ class Routes:
 
     async def why(self, request: Request) -> Response:
         """What is believed of a user, of what kind, from how much evidence, in words."""
-        served = self._profiles.read(self._keys(request, tokens.READ))
+        served = await self._profiles.read_soon(self._keys(request, tokens.READ))
         return _json(self._profiles.why(served))
 
     async def export(self, request: Request) -> Response:
         """Everything that is served of a user, to take away; not the warehouse's history."""
         keys = self._keys(request, tokens.CONTROL)
-        self._current(keys)
-        body = self._profiles.why(self._profiles.read(keys)) | {
+        await self._current(keys)
+        body = self._profiles.why(await self._profiles.read_soon(keys)) | {
             "pseudonym": keys[-1],
             "exported_at": f"{self._ports.now().isoformat()}Z",
         }
@@ -143,7 +143,7 @@ class Routes:
             text_field(fields, "value"),
             text_field(fields, "context", EVERYWHERE),
         )
-        controls.require_consent(self._current(keys).profile["consent"])
+        controls.require_consent((await self._current(keys)).profile["consent"])
         return await self._stated(request, keys, statement)
 
     async def consent(self, request: Request) -> Response:
@@ -195,7 +195,7 @@ class Routes:
             return _json(
                 {"errorCode": error.code, "errorDetails": error.detail}, status=error.status
             )
-        evaluations, failures = self._flags.evaluate_all(asked)
+        evaluations, failures = await self._flags.evaluate_all(asked)
         body = orjson.dumps({"flags": [*map(flag_body, evaluations), *failures]})
         headers = {"etag": etag_of(body), "cache-control": "no-cache"}
         if headers["etag"] in request.headers.get("if-none-match", ""):
@@ -232,21 +232,21 @@ class Routes:
 
         Whatever the cache's state: who takes something back is heard without it.
         """
-        current = self._profiles.current(keys)
+        current = await self._profiles.current(keys)
         if current is not None and current.is_erased:
             raise controls.erased()
         user_id = path_text(request, "user_id")
         event_id = await self._controls.state(user_id, keys, statement)
-        body = orjson.loads(self._profiles.body(self._profiles.read(keys)))
+        body = orjson.loads(self._profiles.body(await self._profiles.read_soon(keys)))
         return _json(body | {"event_id": event_id})
 
-    def _current(self, keys: list[str]) -> Current:
+    async def _current(self, keys: list[str]) -> Current:
         """What is stored of the user now.
 
         Raises:
             ApiError: 503, the cache cannot be read.
         """
-        current = self._profiles.current(keys)
+        current = await self._profiles.current(keys)
         if current is None:
             raise unavailable("cache_unavailable", "the cache cannot be read now")
         return current
