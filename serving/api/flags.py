@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -15,6 +16,7 @@ from serving.api.catalog import EVERYWHERE
 from serving.api.controls import append_event
 from serving.api.decide import (
     MISSING,
+    UNIT_ATTRIBUTES,
     Evaluation,
     UnitMissingError,
     attribute_text,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 # written by the API itself, whatever the context says
 RESERVED = ("feature_flag.", "decision.", "user.id", "enduser.", "log.record.uid")
 ATTRIBUTE_CHARACTERS = 256
+ATTRIBUTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,12 @@ class Subject:
     Attributes:
         raw_id: The raw id, which only the inbox sees.
         keys: The user's pseudonyms; the last one is stable.
+        is_own: Whether the user asks, who may speak for no other unit.
     """
 
     raw_id: str
     keys: Sequence[str]
+    is_own: bool
 
     @property
     def unit(self) -> str:
@@ -186,6 +191,12 @@ class Flags:
     ) -> Evaluation:
         catalog = self._cache.catalog
         if (experiment := catalog.experiments.get(key)) is not None:
+            if request.subject.is_own and experiment.unit in UNIT_ATTRIBUTES:
+                raise FlagError(
+                    HTTPStatus.FORBIDDEN,
+                    "GENERAL",
+                    f"{key} is assigned by {experiment.unit}: only a service's token can say which",
+                )
             try:
                 return evaluate_experiment(
                     catalog,
@@ -272,12 +283,16 @@ def exposure_attributes(evaluation: Evaluation, request: Request) -> dict[str, s
     if evaluation.propensity is not None:
         own["decision.propensity"] = evaluation.propensity
         own["decision.position"] = evaluation.metadata["position"]
-    said = {
-        name: value
+    foreign = UNIT_ATTRIBUTES.values() if request.subject.is_own else ()
+    said = (
+        (name, value)
         for name, value in request.attributes.items()
-        if not name.startswith(RESERVED) and 0 < len(attribute_text(value)) <= ATTRIBUTE_CHARACTERS
-    }
-    return said | own
+        if not name.startswith(RESERVED)
+        and name not in foreign
+        and len(name) <= ATTRIBUTE_CHARACTERS
+        and 0 < len(attribute_text(value)) <= ATTRIBUTE_CHARACTERS
+    )
+    return dict(islice(said, ATTRIBUTES)) | own
 
 
 def flag_body(evaluation: Evaluation) -> dict[str, Any]:

@@ -165,7 +165,8 @@ class Routes:
         contexts = request.query_params.getlist("context")
         if len(user_ids) != 1 or len(contexts) > 1:
             raise bad_request("invalid_query", "say user_id once, and context at most once")
-        subject = Subject(user_ids[0], self._access.keys_of(token, user_ids[0]))
+        keys = self._access.keys_of(token, user_ids[0])
+        subject = Subject(user_ids[0], keys, is_own=token.subject is not None)
         trace = events.trace_of(request.headers.get("traceparent", ""))
         decided = await self._flags.decide(
             path_text(request, "decision_point"),
@@ -225,7 +226,8 @@ class Routes:
                 ) from error
             raise _flag_error("INVALID_CONTEXT", error.detail) from error
         trace = events.trace_of(request.headers.get("traceparent", ""))
-        return FlagRequest(Subject(targeting_key, keys), attributes, trace)
+        subject = Subject(targeting_key, keys, is_own=token.subject is not None)
+        return FlagRequest(subject, attributes, trace)
 
     async def _stated(self, request: Request, keys: list[str], statement: Statement) -> Response:
         """Put a statement into force, and answer with what is served from now on.

@@ -250,6 +250,39 @@ def test_what_the_api_writes_cannot_be_written_for_it(tmp_path: Path) -> None:
         assert not {"decision.propensity", "user.id", "long", "list"} & event.keys()
 
 
+def test_a_user_speaks_for_no_session_or_organization(tmp_path: Path) -> None:
+    context = {
+        "targetingKey": ANNA,
+        "session.id": "else",
+        "organization.id": "other",
+        "plan": "pro",
+    }
+    with serving(tmp_path) as served:
+        for user, statuses in ((ANNA, [200, 200, 403]), (None, [200, 200, 200])):
+            del served.sink.lines[:]
+            with served.client(served.token("decide", user=user)) as client:
+                answers = [
+                    client.post(f"/ofrep/v1/evaluate/flags/{key}", json={"context": context})
+                    for key in ("answers", "reply-format", "sessions")
+                ]
+                every = client.post("/ofrep/v1/evaluate/flags", json={"context": context}).json()
+            assert [each.status_code for each in answers] == statuses
+            (session,) = (each for each in every["flags"] if each["key"] == "sessions")
+            assert ("errorCode" in session) == (user is not None)
+            for event in served.sink.events:
+                assert event["plan"] == "pro"
+                assert ({"session.id", "organization.id"} <= event.keys()) == (user is None)
+
+
+def test_an_event_has_so_many_attributes_and_no_more(tmp_path: Path) -> None:
+    context = {"targetingKey": ANNA, **{f"a{number}": "x" * 250 for number in range(1500)}}
+    with serving(tmp_path) as served, served.client() as client:
+        client.post("/ofrep/v1/evaluate/flags/answers", json={"context": {**context, "n" * 300: 1}})
+        (line,) = served.sink.lines
+        assert len(line) < 32 * 1024
+        assert len([name for name in served.sink.events[0] if name.startswith("a")]) == 64
+
+
 def test_the_client_in_process_sees_the_same_profile(tmp_path: Path) -> None:
     with serving(tmp_path) as served, served.client() as client, Client(served.url) as own:
         path = f"/v1/users/{ANNA.replace('/', '%2F')}"
