@@ -6,6 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from orchestration.ingest.errors import KeyFileError
 from orchestration.ingest.keys import load_keys
 from orchestration.lib.declarations import read_declaration
 from orchestration.lib.steps import loaded_batches
@@ -53,6 +54,7 @@ class KeyRing:
         self._keys: Keys = load_keys(file, create=create)
         self._read_at = file.stat().st_mtime_ns
         self._looked_at = time.monotonic()
+        self._trouble = ""
 
     def pseudonyms(self, raw: str) -> list[str]:
         """The pseudonyms of a raw identifier, the newest key's first."""
@@ -63,10 +65,18 @@ class KeyRing:
         return self._keys.pseudonyms(raw)
 
     def _look(self) -> None:
-        changed_at = self._file.stat().st_mtime_ns
-        if changed_at != self._read_at:
-            self._keys = load_keys(self._file, create=False)
-            self._read_at = changed_at
+        """Read the ring again if it has changed; one that is away or half-written leaves the last."""
+        try:
+            changed_at = self._file.stat().st_mtime_ns
+            if changed_at != self._read_at:
+                self._keys = load_keys(self._file, create=False)
+                self._read_at = changed_at
+        except (OSError, KeyFileError) as error:
+            if str(error) != self._trouble:
+                log.error("the key ring read before still holds: %s", error)  # noqa: TRY400
+            self._trouble = str(error)
+        else:
+            self._trouble = ""
 
 
 class InboxSink:
