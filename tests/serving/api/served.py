@@ -230,6 +230,7 @@ class Served:
     sink: Sink
     settings: ApiSettings
     clock: list[datetime]
+    server: uvicorn.Server
 
     @property
     def base(self) -> str:
@@ -249,6 +250,10 @@ class Served:
         given = self.token() if token is None else token
         headers = {"authorization": f"Bearer {given}"} if given else {}
         return httpx.Client(base_url=self.base, headers=headers, timeout=30)
+
+    def stop(self) -> None:
+        """Tell it to end, as a signal does."""
+        self.server.should_exit = True
 
     def settle(self) -> None:
         """Wait until the API has looked at its cache and tokens twice more."""
@@ -306,7 +311,7 @@ def serving(
         thread.start()
         try:
             eventually(lambda: server.started or not thread.is_alive())
-            yield Served(folder, url, listener.getsockname()[1], sink, settings, clock)
+            yield Served(folder, url, listener.getsockname()[1], sink, settings, clock, server)
         finally:
             server.should_exit = True
             thread.join()
