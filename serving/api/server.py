@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -53,12 +53,17 @@ class Connection(HttpToolsProtocol):
             ]
             if idle:
                 # first those that never asked for anything, and of them who is here longest
-                min(idle, key=lambda each: (each.cycle is not None, each.made_at)).close()
+                min(idle, key=lambda each: (each.has_asked, each.made_at)).close()
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether a whole header has come; uvicorn's annotation hides that there is none at first."""
+        return cast("object | None", self.cycle) is not None
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing was asked, or everything that was is answered."""
-        return not self.cycle or self.cycle.response_complete
+        return not self.has_asked or self.cycle.response_complete
 
     def close(self) -> None:
         """Close it at once, and count it no more."""
@@ -66,7 +71,7 @@ class Connection(HttpToolsProtocol):
         self.transport.abort()
 
     def _give_up(self) -> None:
-        if not self.cycle:
+        if not self.has_asked:
             self.close()
 
 
