@@ -71,6 +71,7 @@ def test_withdrawing_consent_empties_the_profile_before_it_returns(tmp_path: Pat
     with serving(tmp_path) as served, served.client() as client:
         answer = client.put(f"{USER}/consents/personalization", json={"granted": False}).json()
         assert answer["profile"]["preferences"] == []
+        assert answer["profile"]["segments"] == {}
         (event,) = served.sink.events
         assert (event["consent.purpose"], event["consent.granted"]) == ("personalization", False)
         # a sync of a build that has not heard of it brings nothing back
