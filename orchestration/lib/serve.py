@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TOKEN_FILE = "serve.tokens.json"  # noqa: S105 (a name, not a token)
+CATALOG_FILE = "serve.catalog.json"
 STAGING = "serving"
 LOOK_SECONDS = 1.0
 
@@ -173,7 +174,11 @@ def serve(workspace: Workspace, *, host: str, port: int) -> None:
         KeyFileError: the key file is missing or unusable.
     """
     settings = ApiSettings(
-        cache_url=workspace.cache_url, token_file=token_file(workspace), host=host, port=port
+        cache_url=workspace.cache_url,
+        token_file=token_file(workspace),
+        host=host,
+        port=port,
+        catalog_file=workspace.home / CATALOG_FILE,
     )
     with prepared_folders(workspace.inbox, workspace.home / STAGING):
         serve_api(settings, ports(workspace))

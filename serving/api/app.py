@@ -62,7 +62,11 @@ class Api:
         self._metrics = Metrics()
         self._tokens = TokenBook(settings.token_file)
         self._cache = Cache(
-            settings.cache_url, ports.now, self._metrics.cache_failures.inc, ports.declared
+            settings.cache_url,
+            ports.now,
+            self._metrics.cache_failures.inc,
+            ports.declared,
+            settings.catalog_file,
         )
         self._ports = ports
         self._profiles = Profiles(self._cache, self._metrics)

@@ -14,19 +14,23 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from serving.api.catalog import Catalog, read_catalog
+from serving.api.kept import keep_catalog, kept_catalog
 from serving.api.outbox import Outbox
-from serving.client import PROFILE_VIEW, freshness_of
+from serving.client import PROFILE_VIEW, freshness_fields, freshness_of
 from serving.errors import ServingError, StoreError
 from serving.store import Read, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
+    from pathlib import Path
+    from typing import Any
 
     from serving.client import Freshness
     from serving.overlay import Declared
     from serving.store import Store
 
+NEVER_SYNCED = {"as_of": None, "synced_at": None, "is_stale": True}
 # a server that is slower than this is as good as gone
 READ_SECONDS = 0.5
 
@@ -42,6 +46,7 @@ class Cache:
         now: Callable[[], datetime],
         on_trouble: Callable[[], None],
         declared: Declared,
+        catalog_file: Path | None = None,
     ) -> None:
         """Take what the API reads from, and what it answers before it could.
 
@@ -50,6 +55,7 @@ class Cache:
             now: The clock, naive UTC.
             on_trouble: Called whenever the cache fails.
             declared: Dimensions and purposes until the cache was read once.
+            catalog_file: Where the catalog read last is kept.
         """
         self.url = url
         self._now = now
@@ -65,7 +71,9 @@ class Cache:
         self._answering: asyncio.Task[None] | None = None
         self._asking: list[tuple[Sequence[str], asyncio.Future[dict[str, Read] | None]]] = []
         self._trouble = ""
-        self.catalog = Catalog(declared=declared)
+        self._catalog_file = catalog_file
+        kept = None if catalog_file is None else kept_catalog(catalog_file)
+        self.catalog = kept or Catalog(declared=declared)
         self.is_available = False
         # view -> how old it is; what was never synced is not there
         self._ages: dict[str, Freshness] = {}
@@ -80,6 +88,11 @@ class Cache:
     def age_of(self, view: str) -> Freshness | None:
         """How old a view is; None before the first sync."""
         return self._ages.get(view)
+
+    def age_fields(self, view: str) -> dict[str, Any]:
+        """How old a view is, as JSON has it."""
+        age = self.age_of(view)
+        return dict(NEVER_SYNCED) if age is None else freshness_fields(age)
 
     def judge(self) -> None:
         """Say how old everything is now: by the clock alone, whatever became of the last look."""
@@ -184,7 +197,10 @@ class Cache:
 
     def _look(self, before: Catalog) -> Catalog:
         with open_store(self.url, read_only=True) as store:
-            return read_catalog(store, before)
+            found = read_catalog(store, before)
+        if self._catalog_file is not None and found.rows is not before.rows:
+            keep_catalog(self._catalog_file, found)
+        return found
 
     def _opened(self) -> Store:
         if self._reader is None:

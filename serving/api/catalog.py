@@ -76,6 +76,7 @@ class Catalog:
         decision_points: By name.
         metas: View -> what the cache knows of it as a whole; the profiles' too. A view that was
             never synced is not there.
+        rows: View -> payloads that all this was made of.
     """
 
     declared: Declared = field(default_factory=lambda: Declared({}, {}))
@@ -83,13 +84,19 @@ class Catalog:
     slots: Mapping[str, Slot] = field(default_factory=dict)
     decision_points: Mapping[str, DecisionPoint] = field(default_factory=dict)
     metas: Mapping[str, ViewMeta] = field(default_factory=dict)
+    rows: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it was ever read; else nobody can say which flags there are."""
+        return bool(self.rows)
 
     def slot(self, experiment: Experiment) -> Slot:
         """Return the experiment's part of its layer."""
         return self.slots.get(experiment.name, WHOLE)
 
 
-def read_catalog(store: Store, before: Catalog | None = None) -> Catalog:
+def read_catalog(store: Store, before: Catalog) -> Catalog:
     """Read the catalog, or only its metas where no view has changed since `before`.
 
     Args:
@@ -105,7 +112,8 @@ def read_catalog(store: Store, before: Catalog | None = None) -> Catalog:
         if (meta := store.meta(view)) is not None
     }
     contents = _contents(metas)
-    if before is not None and (not contents or contents == _contents(before.metas)):
+    # a cache that holds none of it, or nothing else than before
+    if not contents or contents == _contents(before.metas):
         return replace(before, metas=metas)
     try:
         rows = {view: view_rows(store, view) for view in DECLARED_VIEWS}
@@ -115,7 +123,7 @@ def read_catalog(store: Store, before: Catalog | None = None) -> Catalog:
             f"{store.url} holds declarations that cannot be read ({type(error).__name__}: {error}): "
             "run `attune verify` to see whether warehouse or cache is wrong"
         ) from error
-    if before is not None and DIMENSIONS_VIEW not in metas:
+    if DIMENSIONS_VIEW not in metas:
         return replace(found, declared=before.declared)
     return found
 
@@ -145,6 +153,7 @@ def catalog_of(rows: Mapping[str, list[dict[str, Any]]], metas: Mapping[str, Vie
         slots=layer_slots(experiments.values()),
         decision_points=_decision_points(rows[DECISION_POINTS_VIEW], rows[POLICY_VIEW], generation),
         metas=metas,
+        rows=rows,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from serving.api import events
-from serving.api.catalog import EVERYWHERE
+from serving.api.catalog import EVERYWHERE, POLICY_VIEW
 from serving.api.controls import append_event
 from serving.api.decide import (
     MISSING,
@@ -27,7 +27,7 @@ from serving.api.decide import (
     evaluate_experiment,
     evaluate_preference,
 )
-from serving.api.errors import ApiError
+from serving.api.errors import ApiError, unavailable
 from serving.api.profiles import GONE, STALE
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 RESERVED = ("feature_flag.", "decision.", "user.id", "enduser.", "log.record.uid")
 ATTRIBUTE_CHARACTERS = 256
 ATTRIBUTES = 64
+AGES = ("as_of", "age_hours")
+NOT_READY = "no cache was ever read, so nobody knows which flags there are: run `attune sync`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,11 @@ class FlagError(Exception):
         self.detail = detail
         super().__init__(f"{code}: {detail}")
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of the answer: what may work later says when to come back."""
+        return {"retry-after": "1"} if self.status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+
 
 class Flags:
     """Evaluates flags and writes the events of what was decided."""
@@ -117,13 +124,15 @@ class Flags:
         if point is not None:
             named = named_context(point, context)
             decision = draw(point, named, subject.unit, trace.trace_id)
+        if decision is None and not catalog.is_known:
+            raise unavailable("not_ready", NOT_READY)
         if decision is None:
             raise ApiError(
                 HTTPStatus.NOT_FOUND,
                 "unknown_decision_point",
                 f"decision points are {', '.join(sorted(catalog.decision_points)) or 'none yet'}",
             )
-        evaluation = evaluate_decision(decision)
+        evaluation = self._marked(evaluate_decision(decision))
         attributes = context_attributes(decision.point, decision.context)
         own = exposure_attributes(evaluation, Request(subject, attributes, trace))
         event_id = await self._record(own, trace)
@@ -136,7 +145,7 @@ class Flags:
             "trace_id": trace.trace_id,
             "event_id": event_id,
             "event": {"name": events.EXPOSURE, "attributes": own},
-            "freshness": orjson.loads(self._profiles.freshness()),
+            "freshness": self._cache.age_fields(POLICY_VIEW),
         }
 
     async def evaluate(self, key: str, request: Request) -> Evaluation:
@@ -147,7 +156,9 @@ class Flags:
             ApiError: 503, the exposure cannot be recorded.
         """
         trace = request.trace if request.trace.trace_id else events.new_trace()
-        evaluation = await self._evaluation(key, request, trace.trace_id, self._believed(request))
+        evaluation = self._marked(
+            await self._evaluation(key, request, trace.trace_id, self._believed(request))
+        )
         if evaluation.is_exposure:
             await self._record(exposure_attributes(evaluation, request), request.trace)
         return evaluation
@@ -159,8 +170,13 @@ class Flags:
 
         Returns:
             The evaluations, and OFREP errors of the flags that have none.
+
+        Raises:
+            FlagError: nobody knows yet which flags there are.
         """
         catalog = self._cache.catalog
+        if not catalog.is_known:
+            raise _not_ready()
         evaluations: list[Evaluation] = []
         failures: list[dict[str, Any]] = []
         believed = self._believed(request)
@@ -170,7 +186,8 @@ class Flags:
             point = catalog.decision_points.get(key)
             occasion = request.trace.trace_id or str(point.generation if point else 0)
             try:
-                evaluations.append(await self._evaluation(key, request, occasion, believed))
+                evaluated = await self._evaluation(key, request, occasion, believed)
+                evaluations.append(self._marked(evaluated))
             except FlagError as error:
                 failures.append({"key": key, "errorCode": error.code, "errorDetails": error.detail})
         return evaluations, failures
@@ -222,7 +239,19 @@ class Flags:
             return evaluate_preference(
                 dimension, preferences, request.attributes, is_degraded=is_degraded
             )
+        if not catalog.is_known:
+            raise _not_ready()
         raise FlagError(HTTPStatus.NOT_FOUND, "FLAG_NOT_FOUND", "there is no such flag")
+
+    def _marked(self, evaluation: Evaluation) -> Evaluation:
+        """Say how old that is what the evaluation rests on; too old: STALE, whatever came out."""
+        age = self._cache.age_fields(evaluation.view)
+        said = {name: age[name] for name in AGES if age.get(name) is not None}
+        return replace(
+            evaluation,
+            reason="STALE" if age["is_stale"] else evaluation.reason,
+            metadata={**evaluation.metadata, "is_stale": age["is_stale"], **said},
+        )
 
     def _believed(self, request: Request) -> Believed:
         """What is believed of the user, read when it is needed first and once for all flags."""
@@ -306,6 +335,16 @@ def flag_body(evaluation: Evaluation) -> dict[str, Any]:
     return body if evaluation.value is None else body | {"value": evaluation.value}
 
 
-def etag_of(body: bytes) -> str:
-    """Return the ETag of a bulk answer."""
-    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+def etag_of(flags: Sequence[Mapping[str, Any]]) -> str:
+    """Return the ETag of a bulk answer: weak, for an answer that is only older is the same."""
+    lasting = [
+        {**flag, "metadata": {n: v for n, v in flag["metadata"].items() if n not in AGES}}
+        if "metadata" in flag
+        else flag
+        for flag in flags
+    ]
+    return f'W/"{hashlib.sha256(orjson.dumps(lasting)).hexdigest()[:32]}"'
+
+
+def _not_ready() -> FlagError:
+    return FlagError(HTTPStatus.SERVICE_UNAVAILABLE, "PROVIDER_NOT_READY", NOT_READY)

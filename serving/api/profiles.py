@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from serving.client import explained_profile, freshness_fields, overlaid_payload
+from serving.api.cache import NEVER_SYNCED
+from serving.client import PROFILE_VIEW, explained_profile, overlaid_payload
 from serving.overlay import default_profile, overlaid
 from serving.store import Read
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from serving.client import Freshness
 
 UNKNOWN, STALE, GONE = "unknown_user", "stale", "cache_unavailable"
-NEVER_SYNCED = b'{"as_of":null,"synced_at":null,"is_stale":true}'
 NOTHING = Read(None, (), is_erased=False)
 
 
@@ -48,7 +48,7 @@ class Profiles:
     def __init__(self, cache: Cache, metrics: Metrics) -> None:
         self._cache = cache
         self._metrics = metrics
-        self._freshness: tuple[Freshness | None, bytes] = (None, NEVER_SYNCED)
+        self._freshness: tuple[Freshness | None, bytes] = (None, orjson.dumps(NEVER_SYNCED))
         self._default: tuple[object, bytes] = (None, b"")
 
     def read(self, keys: Sequence[str]) -> Served:
@@ -126,8 +126,7 @@ class Profiles:
         """How old the profiles are, as JSON; written once for every look at the cache."""
         freshness = self._cache.freshness
         if freshness is not self._freshness[0]:
-            text = NEVER_SYNCED if freshness is None else orjson.dumps(freshness_fields(freshness))
-            self._freshness = freshness, text
+            self._freshness = freshness, orjson.dumps(self._cache.age_fields(PROFILE_VIEW))
         return self._freshness[1]
 
     def why(self, served: Served) -> dict[str, Any]:

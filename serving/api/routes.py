@@ -16,6 +16,7 @@ from serving.api.flags import FlagError, Subject, etag_of, flag_body
 from serving.api.flags import Request as FlagRequest
 from serving.api.limits import read_body
 from serving.api.requests import json_object, path_text, text_field
+from serving.client import PROFILE_VIEW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,7 +125,12 @@ class Routes:
         """Forget a user: at once in the cache, in the marts by the next build."""
         keys = self._keys(request, tokens.CONTROL)
         event_id = await self._controls.erase(path_text(request, "user_id"), keys)
-        return _json({"status": "accepted", "event_id": event_id}, status=HTTPStatus.ACCEPTED)
+        body = {
+            "status": "accepted",
+            "event_id": event_id,
+            "freshness": self._cache.age_fields(PROFILE_VIEW),
+        }
+        return _json(body, status=HTTPStatus.ACCEPTED)
 
     async def preference(self, request: Request) -> Response:
         """Set or clear what a user prefers."""
@@ -185,6 +191,7 @@ class Routes:
             return _json(
                 {"key": key, "errorCode": error.code, "errorDetails": error.detail},
                 status=error.status,
+                headers=error.headers,
             )
         return _json(flag_body(evaluation))
 
@@ -192,14 +199,17 @@ class Routes:
         """OFREP: every flag, with an ETag."""
         try:
             asked = await self._flag_request(request)
+            evaluations, failures = await self._flags.evaluate_all(asked)
         except FlagError as error:
             return _json(
-                {"errorCode": error.code, "errorDetails": error.detail}, status=error.status
+                {"errorCode": error.code, "errorDetails": error.detail},
+                status=error.status,
+                headers=error.headers,
             )
-        evaluations, failures = await self._flags.evaluate_all(asked)
-        body = orjson.dumps({"flags": [*map(flag_body, evaluations), *failures]})
-        headers = {"etag": etag_of(body), "cache-control": "no-cache"}
-        if headers["etag"] in request.headers.get("if-none-match", ""):
+        flags = [*map(flag_body, evaluations), *failures]
+        body = orjson.dumps({"flags": flags})
+        headers = {"etag": etag_of(flags), "cache-control": "no-cache"}
+        if headers["etag"].removeprefix("W/") in request.headers.get("if-none-match", ""):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         await self._flags.record_decisions(evaluations, asked)
         return Response(body, media_type=JSON, headers=headers)

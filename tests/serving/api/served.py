@@ -302,6 +302,7 @@ def serving(
         port=0,
         limits=limits or ApiLimits(user_requests=1e6, failures=1e6),
         refresh_seconds=0.01,
+        catalog_file=folder / "catalog.json",
     )
     own = Ports(pseudonyms=pseudonyms, events=sink, now=lambda: clock[0])
     application = Api(settings, ports or own)
