@@ -2,7 +2,8 @@
 
 A pending control is the JSON of the store's `Control.payload`. The merged profile is what the next
 build would serve, as far as it can be known without one: a set preference is stated, a cleared one
-is the default again, and without consent to personalization nothing is believed at all.
+is the default again, without consent to personalization nothing is believed at all, and no segment is
+served without that and consent to measurement.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 PERSONALIZATION = "personalization"
+# segments come from exposures, which are measured, and are served to personalize
+SEGMENT_PURPOSES = ("measurement", PERSONALIZATION)
 EVERYWHERE = "all"
 STATED = "You set this yourself."
 NOTHING_KNOWN = "Default: nothing is known yet."
@@ -85,6 +88,8 @@ def overlaid(
         known = {dimension for dimension, _ in preferences}
         for dimension in declared.dimensions.keys() - known:
             preferences[dimension, EVERYWHERE] = _default(dimension, declared, NOTHING_KNOWN)
+    if not all(consent.get(purpose, False) for purpose in SEGMENT_PURPOSES):
+        merged["segments"] = {}
     return merged | {
         "preferences": [preferences[place] for place in sorted(preferences)],
         "consent": dict(sorted(consent.items())),

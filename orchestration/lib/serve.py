@@ -6,6 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from orchestration.ingest.errors import KeyFileError
 from orchestration.ingest.keys import load_keys
 from orchestration.lib.declarations import read_declaration
 from orchestration.lib.steps import EVENTS_PREFIX, loaded_batches
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TOKEN_FILE = "serve.tokens.json"  # noqa: S105 (a name, not a token)
+CATALOG_FILE = "serve.catalog.json"
 STAGING = "serving"
 LOOK_SECONDS = 1.0
 
@@ -53,6 +55,7 @@ class KeyRing:
         self._keys: Keys = load_keys(file, create=create)
         self._read_at = file.stat().st_mtime_ns
         self._looked_at = time.monotonic()
+        self._trouble = ""
 
     def pseudonyms(self, raw: str) -> list[str]:
         """The pseudonyms of a raw identifier, the newest key's first."""
@@ -63,10 +66,18 @@ class KeyRing:
         return self._keys.pseudonyms(raw)
 
     def _look(self) -> None:
-        changed_at = self._file.stat().st_mtime_ns
-        if changed_at != self._read_at:
-            self._keys = load_keys(self._file, create=False)
-            self._read_at = changed_at
+        """Read the ring again if it has changed; one that is away or half-written leaves the last."""
+        try:
+            changed_at = self._file.stat().st_mtime_ns
+            if changed_at != self._read_at:
+                self._keys = load_keys(self._file, create=False)
+                self._read_at = changed_at
+        except (OSError, KeyFileError) as error:
+            if str(error) != self._trouble:
+                log.error("the key ring read before still holds: %s", error)  # noqa: TRY400
+            self._trouble = str(error)
+        else:
+            self._trouble = ""
 
 
 class InboxSink:
@@ -163,7 +174,11 @@ def serve(workspace: Workspace, *, host: str, port: int) -> None:
         KeyFileError: the key file is missing or unusable.
     """
     settings = ApiSettings(
-        cache_url=workspace.cache_url, token_file=token_file(workspace), host=host, port=port
+        cache_url=workspace.cache_url,
+        token_file=token_file(workspace),
+        host=host,
+        port=port,
+        catalog_file=workspace.home / CATALOG_FILE,
     )
     with prepared_folders(workspace.inbox, workspace.home / STAGING):
         serve_api(settings, ports(workspace))

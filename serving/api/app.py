@@ -34,7 +34,7 @@ from serving.api.routes import JSON, Routes, problem
 from serving.api.tokens import TokenBook, TokenError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from starlette.requests import Request
     from starlette.types import Message, Receive, Scope, Send
@@ -62,12 +62,18 @@ class Api:
         self._metrics = Metrics()
         self._tokens = TokenBook(settings.token_file)
         self._cache = Cache(
-            settings.cache_url, ports.now, self._metrics.cache_failures.inc, ports.declared
+            settings.cache_url,
+            ports.now,
+            self._metrics.cache_failures.inc,
+            ports.declared,
+            settings.catalog_file,
         )
         self._ports = ports
         self._profiles = Profiles(self._cache, self._metrics)
         self._access = Access(self._tokens, RateLimiter(), settings.limits, ports.pseudonyms)
         self._is_ending = False
+        self._failures: dict[str, str] = {}
+        self._token_trouble = ""
         self._profile_seconds = self._metrics.seconds.labels(PROFILE_ROUTE)
         self._profile_count = self._metrics.requests.labels(PROFILE_ROUTE, "200")
         self._document = orjson.dumps(document(settings.limits))
@@ -169,8 +175,9 @@ class Api:
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        await self._look()
-        looking = asyncio.create_task(self._keep_looking())
+        for turn in (self._look, self._check):
+            await self._guarded(turn)
+        watching = asyncio.gather(self._repeat(self._look), self._repeat(self._check))
         thresholds = gc.get_threshold()
         # what is here now stays to the end: no collection needs to look at it again
         gc.collect()
@@ -181,28 +188,45 @@ class Api:
                 yield
         finally:
             self._is_ending = True
-            looking.cancel()
+            watching.cancel()
             with suppress(asyncio.CancelledError):
-                await looking
+                await watching
             await self._cache.close()
             gc.set_threshold(*thresholds)
             gc.unfreeze()
 
-    async def _keep_looking(self) -> None:
+    async def _repeat(self, turn: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(self._settings.refresh_seconds)
-            await self._look()
+            await self._guarded(turn)
+
+    async def _guarded(self, turn: Callable[[], Awaitable[None]]) -> None:
+        """Do something once; a failure that nobody foresaw is logged, when it is a new one."""
+        (failure,) = await asyncio.gather(turn(), return_exceptions=True)
+        before = self._failures.get(turn.__name__)
+        self._failures[turn.__name__] = text = "" if failure is None else repr(failure)
+        if failure is not None and text != before:
+            log.error("%s failed; it is done again", turn.__name__, exc_info=failure)
 
     async def _look(self) -> None:
         await self._cache.look()
         self._metrics.cache_up.set(self._cache.is_available)
+        self._metrics.looks.labels("cache").inc()
+
+    async def _check(self) -> None:
+        """What must go on whatever the cache does: which tokens hold, and how old everything is."""
+        self._cache.judge()
         if self._cache.freshness is not None:
             self._metrics.age.set(self._cache.freshness.age_hours)
         try:
             self._tokens.refresh()
         except TokenError as error:
-            log.error("the tokens read before still hold: %s", error)  # noqa: TRY400
-        self._metrics.looks.inc()
+            if str(error) != self._token_trouble:
+                log.error("the tokens read before still hold: %s", error)  # noqa: TRY400
+            self._token_trouble = str(error)
+        else:
+            self._token_trouble = ""
+        self._metrics.looks.labels("tokens").inc()
 
     async def _user_page(self, _: Request) -> Response:
         return Response(self._page, headers=page_headers(self._page), media_type="text/html")

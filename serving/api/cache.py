@@ -1,8 +1,8 @@
 """The cache as the API sees it: a reader that never waits for a store that is gone.
 
-Three users of the store, each with its own connection: the event loop reads, one thread looks once
-a second at what is declared and how old everything is, another writes controls and erasures. As
-soon as one of the first two meets trouble nobody reads any more, until a look succeeds.
+Three users of the store, each with its own connection: the event loop reads a file, or one thread a
+server; one thread looks once a second at what is declared and how old everything is, and an outbox writes controls and erasures.
+As soon as one of the first two meets trouble nobody reads any more, until a look succeeds.
 """
 
 from __future__ import annotations
@@ -14,17 +14,25 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from serving.api.catalog import Catalog, read_catalog
-from serving.client import PROFILE_VIEW
-from serving.errors import IncompleteErasureError, ServingError, StoreError
+from serving.api.kept import keep_catalog, kept_catalog
+from serving.api.outbox import Outbox
+from serving.client import PROFILE_VIEW, freshness_fields, freshness_of
+from serving.errors import ServingError, StoreError
 from serving.store import Read, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
+    from pathlib import Path
+    from typing import Any
 
     from serving.client import Freshness
     from serving.overlay import Declared
-    from serving.store import Control, Store
+    from serving.store import Store
+
+NEVER_SYNCED = {"as_of": None, "synced_at": None, "is_stale": True}
+# a server that is slower than this is as good as gone
+READ_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +46,7 @@ class Cache:
         now: Callable[[], datetime],
         on_trouble: Callable[[], None],
         declared: Declared,
+        catalog_file: Path | None = None,
     ) -> None:
         """Take what the API reads from, and what it answers before it could.
 
@@ -46,34 +55,59 @@ class Cache:
             now: The clock, naive UTC.
             on_trouble: Called whenever the cache fails.
             declared: Dimensions and purposes until the cache was read once.
+            catalog_file: Where the catalog read last is kept.
         """
-        self._url = url
+        self.url = url
         self._now = now
         self._on_trouble = on_trouble
         self._reader: Store | None = None
         self._has_snapshot = False
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="cache-look")
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="cache-write")
-        # a file needs no round trip: alone is as good as together
+        self.outbox = Outbox(url)
+        # a file answers in microseconds, on the event loop; a server may not, and has a thread
         self.is_remote = not url.startswith("sqlite:")
+        self._server_thread = ThreadPoolExecutor(1, thread_name_prefix="cache-read")
+        self._is_reader_old = False
+        self._answering: asyncio.Task[None] | None = None
         self._asking: list[tuple[Sequence[str], asyncio.Future[dict[str, Read] | None]]] = []
-        self._cleaning: set[asyncio.Task[None]] = set()
         self._trouble = ""
-        self.catalog = Catalog(declared=declared)
+        self._catalog_file = catalog_file
+        kept = None if catalog_file is None else kept_catalog(catalog_file)
+        self.catalog = kept or Catalog(declared=declared)
         self.is_available = False
+        # view -> how old it is; what was never synced is not there
+        self._ages: dict[str, Freshness] = {}
+        # whether the profiles are older than declared, or were never synced
+        self.is_stale = True
 
     @property
     def freshness(self) -> Freshness | None:
         """How old the profiles are; None before the first sync."""
-        return self.catalog.freshness
+        return self.age_of(PROFILE_VIEW)
 
-    @property
-    def is_stale(self) -> bool:
-        """Whether the profiles are older than declared, or were never synced."""
-        return self.freshness is None or self.freshness.is_stale
+    def age_of(self, view: str) -> Freshness | None:
+        """How old a view is; None before the first sync."""
+        return self._ages.get(view)
+
+    def age_fields(self, view: str) -> dict[str, Any]:
+        """How old a view is, as JSON has it."""
+        age = self.age_of(view)
+        return dict(NEVER_SYNCED) if age is None else freshness_fields(age)
+
+    def judge(self) -> None:
+        """Say how old everything is now: by the clock alone, whatever became of the last look."""
+        now = self._now()
+        before = {view for view, age in self._ages.items() if age.is_stale}
+        self._ages = {view: freshness_of(meta, now) for view, meta in self.catalog.metas.items()}
+        self.is_stale = self.freshness is None or self.freshness.is_stale
+        stale = {view for view, age in self._ages.items() if age.is_stale}
+        for word, views in (("stale", stale - before), ("fresh again", before - stale)):
+            ages = {view: self._ages[view] for view in sorted(views & self._ages.keys())}
+            if ages:
+                log.warning("%s: %s", word, ", ".join(_age_text(*each) for each in ages.items()))
 
     async def look(self) -> None:
-        """Read catalog and freshness anew, and say whether the cache can be read."""
+        """Read catalog and metas anew, and say whether the cache can be read."""
         loop = asyncio.get_running_loop()
         before = self.catalog
         try:
@@ -81,9 +115,9 @@ class Cache:
         except ServingError as error:
             self._fail(error)
             return
-        if self.catalog.freshness is None or before.freshness is None:
-            self._drop_reader()
-        elif self.catalog.freshness.synced_at != before.freshness.synced_at:
+        self.judge()
+        profiles, earlier = self.catalog.metas.get(PROFILE_VIEW), before.metas.get(PROFILE_VIEW)
+        if profiles is None or earlier is None or profiles.synced_at != earlier.synced_at:
             # the file may be another one since the sync
             self._drop_reader()
         if self._trouble:
@@ -95,77 +129,82 @@ class Cache:
         if not self.is_available:
             return None
         try:
-            return self._in_turn().read(PROFILE_VIEW, key)
+            found = self._in_turn().read(PROFILE_VIEW, key)
         except ServingError as error:
             self._fail(error)
             return None
+        return found if self.outbox.is_empty else self.outbox.laid_over(key, found)
 
     def read_many(self, keys: Sequence[str]) -> dict[str, Read] | None:
         """Return what is known under the keys, or None if the cache cannot be read."""
         if not self.is_available:
             return None
         try:
-            return self._opened().read_many(PROFILE_VIEW, keys)
+            found = self._opened().read_many(PROFILE_VIEW, keys)
         except ServingError as error:
             self._fail(error)
             return None
+        return found if self.outbox.is_empty else self.outbox.laid_over_all(keys, found)
 
     async def read_together(self, keys: Sequence[str]) -> dict[str, Read] | None:
-        """Return what is known under the keys, read at once for all who ask in this turn.
+        """Return what is known under the keys; a server is asked once for all who ask meanwhile.
 
-        One round trip to a server then serves as many requests as came together.
+        Its answer is awaited, so that a slow one delays nobody who does not need it.
         """
-        loop = asyncio.get_running_loop()
-        if not self._asking:
-            loop.call_soon(self._answer_all)
-        found: asyncio.Future[dict[str, Read] | None] = loop.create_future()
+        if not self.is_remote:
+            return self.read_many(keys)
+        if not self.is_available:
+            return None
+        found: asyncio.Future[dict[str, Read] | None] = asyncio.get_running_loop().create_future()
         self._asking.append((keys, found))
+        if self._answering is None or self._answering.done():
+            self._answering = asyncio.create_task(self._answer_all())
         return await found
-
-    async def add_control(self, control: Control) -> None:
-        """Serve a control from now on.
-
-        Raises:
-            ErasedError: the user was erased.
-            StoreError: it could not be written.
-        """
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._writer, self._add_control, control)
-
-    async def erase(self, keys: Sequence[str]) -> None:
-        """Stop serving users, for good; the store's files are cleaned after that, in the background.
-
-        Raises:
-            StoreError: it could not be done.
-        """
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._writer, self._erase, keys, False)
-        cleaning = asyncio.create_task(self._clean(keys))
-        self._cleaning.add(cleaning)
-        cleaning.add_done_callback(self._cleaning.discard)
 
     async def close(self) -> None:
         """Finish what was begun, and close everything."""
-        if self._cleaning:
-            await asyncio.wait(self._cleaning)
+        await self.outbox.close()
         self._looker.shutdown()
-        self._writer.shutdown()
-        self._drop_reader()
+        self._server_thread.shutdown()
+        self._close_reader()
 
-    def _answer_all(self) -> None:
-        asking, self._asking = self._asking, []
-        found = self.read_many(list({key for keys, _ in asking for key in keys}))
-        for _, future in asking:
-            if not future.done():
-                future.set_result(found)
+    async def _answer_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._asking:
+            asking, self._asking = self._asking, []
+            wanted = list({key for keys, _ in asking for key in keys})
+            found = None
+            try:
+                reading = loop.run_in_executor(self._server_thread, self._read_server, wanted)
+                found = await asyncio.wait_for(reading, READ_SECONDS)
+                if not self.outbox.is_empty:
+                    found = self.outbox.laid_over_all(wanted, found)
+            except TimeoutError:
+                self._fail(StoreError(f"the server took longer than {READ_SECONDS:g} seconds"))
+            except ServingError as error:
+                self._fail(error)
+            finally:
+                for _, future in asking:
+                    if not future.done():
+                        future.set_result(found)
+
+    def _read_server(self, keys: Sequence[str]) -> dict[str, Read]:
+        """Read from a server, in the one thread that has the connection."""
+        if self._is_reader_old:
+            self._close_reader()
+            self._is_reader_old = False
+        return self._opened().read_many(PROFILE_VIEW, keys)
 
     def _look(self, before: Catalog) -> Catalog:
-        with open_store(self._url, read_only=True) as store:
-            return read_catalog(store, self._now(), before)
+        with open_store(self.url, read_only=True) as store:
+            found = read_catalog(store, before)
+        if self._catalog_file is not None and found.rows is not before.rows:
+            keep_catalog(self._catalog_file, found)
+        return found
 
     def _opened(self) -> Store:
         if self._reader is None:
-            self._reader = open_store(self._url, read_only=True)
+            self._reader = open_store(self.url, read_only=True)
         return self._reader
 
     def _in_turn(self) -> Store:
@@ -187,27 +226,16 @@ class Cache:
 
     def _drop_reader(self) -> None:
         self._has_snapshot = False
+        if self.is_remote:
+            self._is_reader_old = True
+        else:
+            self._close_reader()
+
+    def _close_reader(self) -> None:
         if self._reader is not None:
             with suppress(StoreError):
                 self._reader.close()
             self._reader = None
-
-    def _add_control(self, control: Control) -> None:
-        with open_store(self._url) as store:
-            store.add_control(control)
-
-    def _erase(self, keys: Sequence[str], clean: bool) -> None:
-        with open_store(self._url) as store:
-            store.erase(keys, clean=clean)
-
-    async def _clean(self, keys: Sequence[str]) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.run_in_executor(self._writer, self._erase, keys, True)
-        except IncompleteErasureError:
-            log.warning("erased, but the cache's files are not clean yet: the next sync goes on")
-        except ServingError as error:
-            log.warning("the cache's files could not be cleaned after an erasure: %s", error)
 
     def _fail(self, error: ServingError) -> None:
         """Stop reading until a look succeeds; say so once."""
@@ -217,3 +245,7 @@ class Cache:
         if str(error) != self._trouble:
             log.error("defaults are served, the cache cannot be read: %s", error)
         self._trouble = str(error)
+
+
+def _age_text(view: str, age: Freshness) -> str:
+    return f"{view} ({age.age_hours:.1f} hours, {age.max_age_hours:g} allowed)"

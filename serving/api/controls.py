@@ -14,7 +14,6 @@ from serving.api.catalog import attribute_names
 from serving.api.errors import ApiError, EventSinkError, unavailable
 from serving.errors import ErasedError, StoreError
 from serving.overlay import EVERYWHERE, PERSONALIZATION
-from serving.store import Control
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,7 +120,7 @@ class Controls:
         self._metrics = metrics
         self._last: datetime | None = None
 
-    async def state(self, user_id: str, key: str, statement: Statement) -> str:
+    async def state(self, user_id: str, keys: Sequence[str], statement: Statement) -> str:
         """Put a statement into force and return its event's id.
 
         It is durable before it is served, and served before this returns. Somebody who hangs up
@@ -129,14 +128,14 @@ class Controls:
 
         Args:
             user_id: The raw id, which only the inbox sees.
-            key: The key that the user's profile is served under.
+            keys: The user's pseudonyms, newest first.
             statement: What was said.
 
         Raises:
             ApiError: 409 the user was erased or has not consented to personalization, 503 the inbox
                 or the cache does not take it.
         """
-        return await asyncio.shield(self._state(user_id, key, statement))
+        return await asyncio.shield(self._state(user_id, keys, statement))
 
     async def erase(self, user_id: str, keys: Sequence[str]) -> str:
         """Record a request for erasure, empty the cache of the user, and return the event's id.
@@ -146,7 +145,7 @@ class Controls:
         """
         return await asyncio.shield(self._erase(user_id, keys))
 
-    async def _state(self, user_id: str, key: str, statement: Statement) -> str:
+    async def _state(self, user_id: str, keys: Sequence[str], statement: Statement) -> str:
         event_id, at = events.new_event_id(), self._moment()
         await append_event(
             self._ports.events,
@@ -158,7 +157,7 @@ class Controls:
         )
         payload = {**statement.fields, "occurred_at": f"{at.isoformat()}Z"}
         try:
-            await self._cache.add_control(Control(key, event_id, orjson.dumps(payload)))
+            await self._cache.outbox.put(keys, event_id, orjson.dumps(payload))
         except ErasedError as error:
             raise erased() from error
         except StoreError as error:
@@ -176,7 +175,7 @@ class Controls:
             at=self._moment(),
         )
         try:
-            await self._cache.erase(keys)
+            await self._cache.outbox.put(keys, event_id, None)
         except StoreError as error:
             raise _not_served() from error
         return event_id
@@ -237,8 +236,8 @@ def erased() -> ApiError:
 def _not_served() -> ApiError:
     return unavailable(
         "cache_unavailable",
-        "recorded, and in force from the next build, but the cache cannot be written now; what was "
-        "served before may still be: ask again",
+        "recorded, and in force here, but the cache cannot be written now: whoever reads it "
+        "directly may still be served what was there before. It is written as soon as it can be",
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from serving.api.catalog import EVERYWHERE, attribute_names
+from serving.api.catalog import EVERYWHERE, EXPERIMENTS_VIEW, POLICY_VIEW, attribute_names
 from serving.buckets import assign, bucket, pick
+from serving.client import PROFILE_VIEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,6 +49,7 @@ class Evaluation:
         metadata: Flat, as OFREP wants it.
         propensity: Of a decision; None for others.
         is_exposure: Whether an exposure is to be recorded.
+        view: The hot mart that it rests on.
     """
 
     key: str
@@ -57,6 +59,7 @@ class Evaluation:
     metadata: Mapping[str, str | float | bool]
     propensity: float | None = None
     is_exposure: bool = False
+    view: str = PROFILE_VIEW
 
 
 class UnitMissingError(Exception):
@@ -154,8 +157,23 @@ def evaluate_experiment(
     variant = assign(experiment, catalog.slot(experiment), unit) if is_running else None
     if variant is None:
         reason = "DEFAULT" if is_running else "DISABLED"
-        return Evaluation(experiment.name, experiment.control_variant, "", reason, metadata)
-    return Evaluation(experiment.name, variant, variant, "SPLIT", metadata, is_exposure=True)
+        return Evaluation(
+            experiment.name,
+            experiment.control_variant,
+            "",
+            reason,
+            metadata,
+            view=EXPERIMENTS_VIEW,
+        )
+    return Evaluation(
+        experiment.name,
+        variant,
+        variant,
+        "SPLIT",
+        metadata,
+        is_exposure=True,
+        view=EXPERIMENTS_VIEW,
+    )
 
 
 def evaluate_decision(decision: Decision) -> Evaluation:
@@ -173,6 +191,7 @@ def evaluate_decision(decision: Decision) -> Evaluation:
         },
         propensity=decision.propensity,
         is_exposure=True,
+        view=POLICY_VIEW,
     )
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from serving.api import events
-from serving.api.catalog import EVERYWHERE
+from serving.api.catalog import EVERYWHERE, POLICY_VIEW
 from serving.api.controls import append_event
 from serving.api.decide import (
     MISSING,
+    UNIT_ATTRIBUTES,
     Evaluation,
     UnitMissingError,
     attribute_text,
@@ -25,10 +27,11 @@ from serving.api.decide import (
     evaluate_experiment,
     evaluate_preference,
 )
-from serving.api.errors import ApiError
+from serving.api.errors import ApiError, unavailable
+from serving.api.profiles import GONE, STALE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from serving.api.cache import Cache
     from serving.api.catalog import DecisionPoint
@@ -37,9 +40,15 @@ if TYPE_CHECKING:
     from serving.api.profiles import Profiles
     from serving.api.settings import Ports
 
+    # preferences, and whether they are defaults for want of anything newer
+    Believed = Callable[[], Awaitable[tuple[list[dict[str, Any]], bool]]]
+
 # written by the API itself, whatever the context says
 RESERVED = ("feature_flag.", "decision.", "user.id", "enduser.", "log.record.uid")
 ATTRIBUTE_CHARACTERS = 256
+ATTRIBUTES = 64
+AGES = ("as_of", "age_hours")
+NOT_READY = "no cache was ever read, so nobody knows which flags there are: run `attune sync`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +58,12 @@ class Subject:
     Attributes:
         raw_id: The raw id, which only the inbox sees.
         keys: The user's pseudonyms; the last one is stable.
+        is_own: Whether the user asks, who may speak for no other unit.
     """
 
     raw_id: str
     keys: Sequence[str]
+    is_own: bool
 
     @property
     def unit(self) -> str:
@@ -84,6 +95,11 @@ class FlagError(Exception):
         self.detail = detail
         super().__init__(f"{code}: {detail}")
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of the answer: what may work later says when to come back."""
+        return {"retry-after": "1"} if self.status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+
 
 class Flags:
     """Evaluates flags and writes the events of what was decided."""
@@ -108,13 +124,15 @@ class Flags:
         if point is not None:
             named = named_context(point, context)
             decision = draw(point, named, subject.unit, trace.trace_id)
+        if decision is None and not catalog.is_known:
+            raise unavailable("not_ready", NOT_READY)
         if decision is None:
             raise ApiError(
                 HTTPStatus.NOT_FOUND,
                 "unknown_decision_point",
                 f"decision points are {', '.join(sorted(catalog.decision_points)) or 'none yet'}",
             )
-        evaluation = evaluate_decision(decision)
+        evaluation = self._marked(evaluate_decision(decision))
         attributes = context_attributes(decision.point, decision.context)
         own = exposure_attributes(evaluation, Request(subject, attributes, trace))
         event_id = await self._record(own, trace)
@@ -127,7 +145,7 @@ class Flags:
             "trace_id": trace.trace_id,
             "event_id": event_id,
             "event": {"name": events.EXPOSURE, "attributes": own},
-            "freshness": orjson.loads(self._profiles.freshness()),
+            "freshness": self._cache.age_fields(POLICY_VIEW),
         }
 
     async def evaluate(self, key: str, request: Request) -> Evaluation:
@@ -138,29 +156,38 @@ class Flags:
             ApiError: 503, the exposure cannot be recorded.
         """
         trace = request.trace if request.trace.trace_id else events.new_trace()
-        evaluation = self._evaluation(key, request, occasion=trace.trace_id)
+        evaluation = self._marked(
+            await self._evaluation(key, request, trace.trace_id, self._believed(request))
+        )
         if evaluation.is_exposure:
             await self._record(exposure_attributes(evaluation, request), request.trace)
         return evaluation
 
-    def evaluate_all(self, request: Request) -> tuple[list[Evaluation], list[dict[str, Any]]]:
+    async def evaluate_all(self, request: Request) -> tuple[list[Evaluation], list[dict[str, Any]]]:
         """Evaluate every flag, for a client that keeps the answers.
 
         Without a trace a decision stays as it is until its policy changes.
 
         Returns:
             The evaluations, and OFREP errors of the flags that have none.
+
+        Raises:
+            FlagError: nobody knows yet which flags there are.
         """
         catalog = self._cache.catalog
+        if not catalog.is_known:
+            raise _not_ready()
         evaluations: list[Evaluation] = []
         failures: list[dict[str, Any]] = []
+        believed = self._believed(request)
         for key in sorted(
             {*catalog.experiments, *catalog.decision_points, *catalog.declared.dimensions}
         ):
             point = catalog.decision_points.get(key)
             occasion = request.trace.trace_id or str(point.generation if point else 0)
             try:
-                evaluations.append(self._evaluation(key, request, occasion=occasion))
+                evaluated = await self._evaluation(key, request, occasion, believed)
+                evaluations.append(self._marked(evaluated))
             except FlagError as error:
                 failures.append({"key": key, "errorCode": error.code, "errorDetails": error.detail})
         return evaluations, failures
@@ -176,9 +203,17 @@ class Flags:
             *(self._record(exposure_attributes(each, request), request.trace) for each in drawn)
         )
 
-    def _evaluation(self, key: str, request: Request, *, occasion: str) -> Evaluation:
+    async def _evaluation(
+        self, key: str, request: Request, occasion: str, believed: Believed
+    ) -> Evaluation:
         catalog = self._cache.catalog
         if (experiment := catalog.experiments.get(key)) is not None:
+            if request.subject.is_own and experiment.unit in UNIT_ATTRIBUTES:
+                raise FlagError(
+                    HTTPStatus.FORBIDDEN,
+                    "GENERAL",
+                    f"{key} is assigned by {experiment.unit}: only a service's token can say which",
+                )
             try:
                 return evaluate_experiment(
                     catalog,
@@ -200,14 +235,36 @@ class Flags:
             if decision is not None:
                 return evaluate_decision(decision)
         if (dimension := catalog.declared.dimensions.get(key)) is not None:
-            served = self._profiles.read(request.subject.keys)
+            preferences, is_degraded = await believed()
             return evaluate_preference(
-                dimension,
-                orjson.loads(served.payload)["preferences"],
-                request.attributes,
-                is_degraded=served.default_reason in ("stale", "cache_unavailable"),
+                dimension, preferences, request.attributes, is_degraded=is_degraded
             )
+        if not catalog.is_known:
+            raise _not_ready()
         raise FlagError(HTTPStatus.NOT_FOUND, "FLAG_NOT_FOUND", "there is no such flag")
+
+    def _marked(self, evaluation: Evaluation) -> Evaluation:
+        """Say how old that is what the evaluation rests on; too old: STALE, whatever came out."""
+        age = self._cache.age_fields(evaluation.view)
+        said = {name: age[name] for name in AGES if age.get(name) is not None}
+        return replace(
+            evaluation,
+            reason="STALE" if age["is_stale"] else evaluation.reason,
+            metadata={**evaluation.metadata, "is_stale": age["is_stale"], **said},
+        )
+
+    def _believed(self, request: Request) -> Believed:
+        """What is believed of the user, read when it is needed first and once for all flags."""
+        found: list[tuple[list[dict[str, Any]], bool]] = []
+
+        async def believed() -> tuple[list[dict[str, Any]], bool]:
+            if not found:
+                served = await self._profiles.read_soon(request.subject.keys)
+                preferences = orjson.loads(served.payload)["preferences"] or []
+                found.append((preferences, served.default_reason in (STALE, GONE)))
+            return found[0]
+
+        return believed
 
     async def _record(self, attributes: Mapping[str, str | bool | float], trace: Trace) -> str:
         event_id = events.new_event_id()
@@ -255,12 +312,16 @@ def exposure_attributes(evaluation: Evaluation, request: Request) -> dict[str, s
     if evaluation.propensity is not None:
         own["decision.propensity"] = evaluation.propensity
         own["decision.position"] = evaluation.metadata["position"]
-    said = {
-        name: value
+    foreign = UNIT_ATTRIBUTES.values() if request.subject.is_own else ()
+    said = (
+        (name, value)
         for name, value in request.attributes.items()
-        if not name.startswith(RESERVED) and 0 < len(attribute_text(value)) <= ATTRIBUTE_CHARACTERS
-    }
-    return said | own
+        if not name.startswith(RESERVED)
+        and name not in foreign
+        and len(name) <= ATTRIBUTE_CHARACTERS
+        and 0 < len(attribute_text(value)) <= ATTRIBUTE_CHARACTERS
+    )
+    return dict(islice(said, ATTRIBUTES)) | own
 
 
 def flag_body(evaluation: Evaluation) -> dict[str, Any]:
@@ -274,6 +335,16 @@ def flag_body(evaluation: Evaluation) -> dict[str, Any]:
     return body if evaluation.value is None else body | {"value": evaluation.value}
 
 
-def etag_of(body: bytes) -> str:
-    """Return the ETag of a bulk answer."""
-    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+def etag_of(flags: Sequence[Mapping[str, Any]]) -> str:
+    """Return the ETag of a bulk answer: weak, for an answer that is only older is the same."""
+    lasting = [
+        {**flag, "metadata": {n: v for n, v in flag["metadata"].items() if n not in AGES}}
+        if "metadata" in flag
+        else flag
+        for flag in flags
+    ]
+    return f'W/"{hashlib.sha256(orjson.dumps(lasting)).hexdigest()[:32]}"'
+
+
+def _not_ready() -> FlagError:
+    return FlagError(HTTPStatus.SERVICE_UNAVAILABLE, "PROVIDER_NOT_READY", NOT_READY)

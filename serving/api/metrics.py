@@ -37,7 +37,10 @@ class Metrics:
             "attune_cache_failures", "Reads that the cache failed", registry=self.registry
         )
         self.looks = Counter(
-            "attune_looks", "Looks at declarations, freshness and tokens", registry=self.registry
+            "attune_looks",
+            "Looks at the cache (its declarations), and at tokens and ages",
+            ["at"],
+            registry=self.registry,
         )
         self.cache_up = Gauge(
             "attune_cache_up", "1 if the cache can be read", registry=self.registry

@@ -102,7 +102,9 @@ def _controls() -> Schema:
     accepted = {
         202: _answer(
             "Recorded; the cache holds nothing of the user any more",
-            _object({"status": {"const": "accepted"}, "event_id": TEXT}),
+            _object(
+                {"status": {"const": "accepted"}, "event_id": TEXT, "freshness": _ref("Freshness")}
+            ),
         )
     }
     preference = _object({"value": {**TEXT, "minLength": 1}}, {"context": {**TEXT, "minLength": 1}})

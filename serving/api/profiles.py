@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from serving.client import explained_profile, freshness_fields, overlaid_payload
+from serving.api.cache import NEVER_SYNCED
+from serving.client import PROFILE_VIEW, explained_profile, overlaid_payload
 from serving.overlay import default_profile, overlaid
 from serving.store import Read
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from serving.client import Freshness
 
 UNKNOWN, STALE, GONE = "unknown_user", "stale", "cache_unavailable"
-NEVER_SYNCED = b'{"as_of":null,"synced_at":null,"is_stale":true}'
 NOTHING = Read(None, (), is_erased=False)
 
 
@@ -36,9 +36,8 @@ class Served(NamedTuple):
 
 
 class Current(NamedTuple):
-    """What is stored of a user now, and under which key; defaults where nothing is."""
+    """What is stored of a user now; defaults where nothing is."""
 
-    key: str
     profile: dict[str, Any]
     is_erased: bool
 
@@ -49,15 +48,15 @@ class Profiles:
     def __init__(self, cache: Cache, metrics: Metrics) -> None:
         self._cache = cache
         self._metrics = metrics
-        self._freshness: tuple[Freshness | None, bytes] = (None, NEVER_SYNCED)
+        self._freshness: tuple[Freshness | None, bytes] = (None, orjson.dumps(NEVER_SYNCED))
         self._default: tuple[object, bytes] = (None, b"")
 
     def read(self, keys: Sequence[str]) -> Served:
-        """Serve the user who has these keys, the newest key's first."""
+        """Serve the user who has these keys from a file, the newest key's first."""
         for key in keys:
             read = self._cache.read(key)
             if read is None:
-                return self._served_default(GONE, NOTHING)
+                return self._gone(keys)
             if read.entry is not None or read.controls:
                 return self.serve(read)
         return self._served_default(UNKNOWN, NOTHING)
@@ -68,29 +67,28 @@ class Profiles:
             return self.read(keys)
         found = await self._cache.read_together(keys)
         if found is None:
-            return self._served_default(GONE, NOTHING)
+            return self._gone(keys)
         return self.serve(next((found[key] for key in keys if key in found), NOTHING))
 
-    def read_many(self, users: Mapping[str, Sequence[str]]) -> dict[str, Served]:
+    async def read_many(self, users: Mapping[str, Sequence[str]]) -> dict[str, Served]:
         """Serve many users, given as name -> keys; in one read of the cache."""
-        found = self._cache.read_many([key for keys in users.values() for key in keys])
+        found = await self._cache.read_together([key for keys in users.values() for key in keys])
         if found is None:
-            return {name: self._served_default(GONE, NOTHING) for name in users}
+            return {name: self._gone(keys) for name, keys in users.items()}
         return {
             name: self.serve(next((found[key] for key in keys if key in found), NOTHING))
             for name, keys in users.items()
         }
 
-    def current(self, keys: Sequence[str]) -> Current | None:
+    async def current(self, keys: Sequence[str]) -> Current | None:
         """Return what is stored and said of a user however old it is, or None if nobody can say."""
-        found = self._cache.read_many(keys)
+        found = await self._cache.read_together(keys)
         if found is None:
             return None
         key = next((key for key in keys if key in found), keys[-1])
         read = found.get(key, NOTHING)
         stored = None if read.entry is None else orjson.loads(read.entry.payload)
         return Current(
-            key=key,
             profile=overlaid(stored, read.controls, self._cache.catalog.declared),
             is_erased=any(each.is_erased for each in found.values()),
         )
@@ -128,8 +126,7 @@ class Profiles:
         """How old the profiles are, as JSON; written once for every look at the cache."""
         freshness = self._cache.freshness
         if freshness is not self._freshness[0]:
-            text = NEVER_SYNCED if freshness is None else orjson.dumps(freshness_fields(freshness))
-            self._freshness = freshness, text
+            self._freshness = freshness, orjson.dumps(self._cache.age_fields(PROFILE_VIEW))
         return self._freshness[1]
 
     def why(self, served: Served) -> dict[str, Any]:
@@ -144,6 +141,10 @@ class Profiles:
             "generation": served.generation,
             "freshness": orjson.loads(self.freshness()),
         }
+
+    def _gone(self, keys: Sequence[str]) -> Served:
+        """Defaults, under what the user said that the cache has not got yet."""
+        return self._served_default(GONE, self._cache.outbox.laid_over(keys[-1], None) or NOTHING)
 
     def _served_default(self, reason: str, read: Read) -> Served:
         """Defaults; where the build is stale, the user's own word still holds over them."""

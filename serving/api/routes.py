@@ -16,6 +16,7 @@ from serving.api.flags import FlagError, Subject, etag_of, flag_body
 from serving.api.flags import Request as FlagRequest
 from serving.api.limits import read_body
 from serving.api.requests import json_object, path_text, text_field
+from serving.client import PROFILE_VIEW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +75,7 @@ class Routes:
 
     async def profile(self, request: Request) -> Response:
         """What is believed of a user (the fast path answers GET; this one the rest)."""
-        served = self._profiles.read(self._keys(request, tokens.READ))
+        served = await self._profiles.read_soon(self._keys(request, tokens.READ))
         return Response(self._profiles.body(served), media_type=JSON, headers=NO_STORE)
 
     async def many_profiles(self, request: Request) -> Response:
@@ -93,7 +94,7 @@ class Routes:
             except ApiError as error:
                 if error.status is not HTTPStatus.NOT_FOUND:
                     raise
-        served = self._profiles.read_many(users)
+        served = await self._profiles.read_many(users)
         entries = [
             b"%b:%b" % (orjson.dumps(user_id), self._entry(user_id, served))
             for user_id in dict.fromkeys(wanted)
@@ -106,14 +107,14 @@ class Routes:
 
     async def why(self, request: Request) -> Response:
         """What is believed of a user, of what kind, from how much evidence, in words."""
-        served = self._profiles.read(self._keys(request, tokens.READ))
+        served = await self._profiles.read_soon(self._keys(request, tokens.READ))
         return _json(self._profiles.why(served))
 
     async def export(self, request: Request) -> Response:
         """Everything that is served of a user, to take away; not the warehouse's history."""
         keys = self._keys(request, tokens.CONTROL)
-        self._current(keys)
-        body = self._profiles.why(self._profiles.read(keys)) | {
+        await self._current(keys)
+        body = self._profiles.why(await self._profiles.read_soon(keys)) | {
             "pseudonym": keys[-1],
             "exported_at": f"{self._ports.now().isoformat()}Z",
         }
@@ -124,7 +125,12 @@ class Routes:
         """Forget a user: at once in the cache, in the marts by the next build."""
         keys = self._keys(request, tokens.CONTROL)
         event_id = await self._controls.erase(path_text(request, "user_id"), keys)
-        return _json({"status": "accepted", "event_id": event_id}, status=HTTPStatus.ACCEPTED)
+        body = {
+            "status": "accepted",
+            "event_id": event_id,
+            "freshness": self._cache.age_fields(PROFILE_VIEW),
+        }
+        return _json(body, status=HTTPStatus.ACCEPTED)
 
     async def preference(self, request: Request) -> Response:
         """Set or clear what a user prefers."""
@@ -143,7 +149,7 @@ class Routes:
             text_field(fields, "value"),
             text_field(fields, "context", EVERYWHERE),
         )
-        controls.require_consent(self._current(keys).profile["consent"])
+        controls.require_consent((await self._current(keys)).profile["consent"])
         return await self._stated(request, keys, statement)
 
     async def consent(self, request: Request) -> Response:
@@ -165,7 +171,8 @@ class Routes:
         contexts = request.query_params.getlist("context")
         if len(user_ids) != 1 or len(contexts) > 1:
             raise bad_request("invalid_query", "say user_id once, and context at most once")
-        subject = Subject(user_ids[0], self._access.keys_of(token, user_ids[0]))
+        keys = self._access.keys_of(token, user_ids[0])
+        subject = Subject(user_ids[0], keys, is_own=token.subject is not None)
         trace = events.trace_of(request.headers.get("traceparent", ""))
         decided = await self._flags.decide(
             path_text(request, "decision_point"),
@@ -184,6 +191,7 @@ class Routes:
             return _json(
                 {"key": key, "errorCode": error.code, "errorDetails": error.detail},
                 status=error.status,
+                headers=error.headers,
             )
         return _json(flag_body(evaluation))
 
@@ -191,14 +199,17 @@ class Routes:
         """OFREP: every flag, with an ETag."""
         try:
             asked = await self._flag_request(request)
+            evaluations, failures = await self._flags.evaluate_all(asked)
         except FlagError as error:
             return _json(
-                {"errorCode": error.code, "errorDetails": error.detail}, status=error.status
+                {"errorCode": error.code, "errorDetails": error.detail},
+                status=error.status,
+                headers=error.headers,
             )
-        evaluations, failures = self._flags.evaluate_all(asked)
-        body = orjson.dumps({"flags": [*map(flag_body, evaluations), *failures]})
-        headers = {"etag": etag_of(body), "cache-control": "no-cache"}
-        if headers["etag"] in request.headers.get("if-none-match", ""):
+        flags = [*map(flag_body, evaluations), *failures]
+        body = orjson.dumps({"flags": flags})
+        headers = {"etag": etag_of(flags), "cache-control": "no-cache"}
+        if headers["etag"].removeprefix("W/") in request.headers.get("if-none-match", ""):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         await self._flags.record_decisions(evaluations, asked)
         return Response(body, media_type=JSON, headers=headers)
@@ -225,25 +236,29 @@ class Routes:
                 ) from error
             raise _flag_error("INVALID_CONTEXT", error.detail) from error
         trace = events.trace_of(request.headers.get("traceparent", ""))
-        return FlagRequest(Subject(targeting_key, keys), attributes, trace)
+        subject = Subject(targeting_key, keys, is_own=token.subject is not None)
+        return FlagRequest(subject, attributes, trace)
 
     async def _stated(self, request: Request, keys: list[str], statement: Statement) -> Response:
-        """Put a statement into force, and answer with what is served from now on."""
-        current = self._current(keys)
-        if current.is_erased:
+        """Put a statement into force, and answer with what is served from now on.
+
+        Whatever the cache's state: who takes something back is heard without it.
+        """
+        current = await self._profiles.current(keys)
+        if current is not None and current.is_erased:
             raise controls.erased()
         user_id = path_text(request, "user_id")
-        event_id = await self._controls.state(user_id, current.key, statement)
-        body = orjson.loads(self._profiles.body(self._profiles.read(keys)))
+        event_id = await self._controls.state(user_id, keys, statement)
+        body = orjson.loads(self._profiles.body(await self._profiles.read_soon(keys)))
         return _json(body | {"event_id": event_id})
 
-    def _current(self, keys: list[str]) -> Current:
+    async def _current(self, keys: list[str]) -> Current:
         """What is stored of the user now.
 
         Raises:
             ApiError: 503, the cache cannot be read.
         """
-        current = self._profiles.current(keys)
+        current = await self._profiles.current(keys)
         if current is None:
             raise unavailable("cache_unavailable", "the cache cannot be read now")
         return current

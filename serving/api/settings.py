@@ -93,6 +93,7 @@ class ApiSettings:
         port: Port to listen on; 0 takes a free one.
         limits: See `ApiLimits`.
         refresh_seconds: How often declarations, freshness and tokens are looked at anew.
+        catalog_file: Where declarations and policies read last are kept for a start without cache.
     """
 
     cache_url: str
@@ -101,3 +102,4 @@ class ApiSettings:
     port: int = 8040
     limits: ApiLimits = field(default_factory=ApiLimits)
     refresh_seconds: float = 1.0
+    catalog_file: Path | None = None

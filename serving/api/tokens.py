@@ -80,6 +80,8 @@ class TokenBook:
         except FileNotFoundError:
             self._tokens, self._read_at = {}, None
             return
+        except OSError as error:
+            raise TokenError(f"{self._file} cannot be read: {error.strerror}") from error
         stamp = status.st_mtime_ns, status.st_ino
         if stamp != self._read_at:
             self._tokens = {token.token_id: token for token in list_tokens(self._file)}

@@ -206,6 +206,26 @@ def test_buckets_do_not_move_when_keys_rotate(tmp_path: Path) -> None:
     assert after[-1] == before[-1]
 
 
+def test_a_key_file_that_is_away_or_half_written_leaves_the_ring(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    workspace = workspace_from({"ATTUNE_HOME": str(tmp_path)})
+    workspace.make_folders()
+    load_keys(workspace.key_file)
+    whole = workspace.key_file.read_bytes()
+    ring = KeyRing(workspace.key_file, create=False, look_seconds=0)
+    before = ring.pseudonyms("anna")
+    workspace.key_file.write_bytes(whole[:20])
+    assert [ring.pseudonyms("anna") for _ in range(2)] == [before, before]
+    workspace.key_file.unlink()
+    assert ring.pseudonyms("anna") == before
+    assert len([r for r in caplog.records if "still holds" in r.message]) == 2
+    workspace.key_file.write_bytes(whole)
+    workspace.key_file.chmod(0o600)
+    rotate_keys(tmp_path)
+    assert len(ring.pseudonyms("anna")) == 2
+
+
 def test_events_of_a_full_inbox_are_refused(tmp_path: Path) -> None:
     for name in ("inbox", "staging"):
         (tmp_path / name).mkdir()

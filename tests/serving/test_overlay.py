@@ -107,7 +107,7 @@ def test_without_consent_nothing_is_believed() -> None:
     merged = overlaid(STORED, [stated("style", "detailed"), consent(granted=False)], DECLARED)
     assert merged["preferences"] == []
     assert merged["consent"]["personalization"] is False
-    assert merged["segments"] == STORED["segments"]
+    assert merged["segments"] == {}
     assert values(STORED, consent(granted=False), stated("style", "detailed")) == {}
     assert values(STORED, consent(granted=False), cleared("style")) == {}
 
@@ -124,6 +124,15 @@ def test_consent_given_again_begins_with_nothing() -> None:
 
 def test_consent_said_twice_changes_nothing() -> None:
     assert overlaid(STORED, [consent(granted=True)], DECLARED) == STORED
+
+
+@pytest.mark.parametrize("purpose", ["personalization", "measurement"])
+def test_segments_need_consent_to_measuring_and_personalizing(purpose: str) -> None:
+    withdrawn = consent(granted=False, purpose=purpose)
+    assert overlaid(STORED, [withdrawn], DECLARED)["segments"] == {}
+    again = [withdrawn, consent(granted=True, purpose=purpose)]
+    assert overlaid(STORED, again, DECLARED)["segments"] == STORED["segments"]
+    assert overlaid(STORED, [consent(granted=False, purpose="operations")], DECLARED)["segments"]
 
 
 @pytest.mark.parametrize("granted", [True, False])

@@ -201,6 +201,10 @@ def test_no_operation_needs_two_slots_of_a_cluster(tmp_path: Path) -> None:
                 assert time.monotonic() < end
                 time.sleep(0.05)
         workspace = served_by(server, tmp_path)
+        with RedisStore(workspace.url, read_only=True) as reader:
+            (node,) = reader._nodes()
+            options = node.connection_pool.connection_kwargs
+            assert (options["socket_timeout"], options["socket_connect_timeout"]) == (1.0, 1.0)
         contents = {f"user{number}": str(number) for number in range(50)}
         workspace.build(contents)
         workspace.sync()

@@ -46,27 +46,44 @@ preference_lists as (
     group by user_id
 ),
 
-segment_maps as (
-    select
-        user_id,
-        {{ map_from('segment_name', 'segment_value') }} as segments
-    from user_segments
-    group by user_id
-),
-
-consent_maps as (
+user_consents as (
     select
         users.user_id,
-        {{ map_from(
-            'purposes.purpose', 'coalesce(consents.is_granted, purposes.granted_by_default)'
-        ) }} as consent
+        purposes.purpose,
+        coalesce(consents.is_granted, purposes.granted_by_default) as is_granted
     from users
     cross join purposes
     left join consents
         on
             users.user_id = consents.user_id
             and purposes.purpose = consents.purpose
-    group by users.user_id
+),
+
+-- segments come from exposures, which are measured, and are served to personalize
+segmentable as (
+    select user_id
+    from user_consents
+    where purpose in ('measurement', 'personalization') and is_granted
+    group by user_id
+    having count(*) = 2
+),
+
+segment_maps as (
+    select
+        user_segments.user_id,
+        {{ map_from('user_segments.segment_name', 'user_segments.segment_value') }} as segments
+    from user_segments
+    inner join segmentable
+        on user_segments.user_id = segmentable.user_id
+    group by user_segments.user_id
+),
+
+consent_maps as (
+    select
+        user_id,
+        {{ map_from('purpose', 'is_granted') }} as consent
+    from user_consents
+    group by user_id
 ),
 
 profiles as (

@@ -230,6 +230,7 @@ class Served:
     sink: Sink
     settings: ApiSettings
     clock: list[datetime]
+    server: uvicorn.Server
 
     @property
     def base(self) -> str:
@@ -250,6 +251,10 @@ class Served:
         headers = {"authorization": f"Bearer {given}"} if given else {}
         return httpx.Client(base_url=self.base, headers=headers, timeout=30)
 
+    def stop(self) -> None:
+        """Tell it to end, as a signal does."""
+        self.server.should_exit = True
+
     def settle(self) -> None:
         """Wait until the API has looked at its cache and tokens twice more."""
         with httpx.Client(base_url=self.base) as client:
@@ -263,9 +268,9 @@ class Served:
 
 
 def looks(client: httpx.Client) -> float:
-    """How often the API has looked."""
+    """How often the API has looked, at what it looked at least."""
     lines = client.get("/metrics").text.splitlines()
-    return next(float(each.split()[1]) for each in lines if each.startswith("attune_looks_total"))
+    return min(float(each.split()[1]) for each in lines if each.startswith("attune_looks_total"))
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -297,6 +302,7 @@ def serving(
         port=0,
         limits=limits or ApiLimits(user_requests=1e6, failures=1e6),
         refresh_seconds=0.01,
+        catalog_file=folder / "catalog.json",
     )
     own = Ports(pseudonyms=pseudonyms, events=sink, now=lambda: clock[0])
     application = Api(settings, ports or own)
@@ -306,7 +312,7 @@ def serving(
         thread.start()
         try:
             eventually(lambda: server.started or not thread.is_alive())
-            yield Served(folder, url, listener.getsockname()[1], sink, settings, clock)
+            yield Served(folder, url, listener.getsockname()[1], sink, settings, clock, server)
         finally:
             server.should_exit = True
             thread.join()

@@ -146,6 +146,17 @@ def test_a_token_file_that_others_read_is_refused(tmp_path: Path) -> None:
         TokenBook(file)
 
 
+def test_a_token_file_out_of_reach_leaves_the_tokens_read_before(tmp_path: Path) -> None:
+    file = tmp_path / "folder" / "tokens.json"
+    _, text = create_token(file, name="a", roles=["read"])
+    book = TokenBook(file)
+    (tmp_path / "folder").rename(tmp_path / "away")
+    (tmp_path / "folder").write_text("not a folder")
+    with pytest.raises(TokenError, match="cannot be read"):
+        book.refresh()
+    assert book.find(f"Bearer {text}".encode()) is not None
+
+
 @pytest.mark.parametrize("roles", [[], ["admin"], ["read", "admin"]])
 def test_tokens_have_known_roles(tmp_path: Path, roles: list[str]) -> None:
     with pytest.raises(TokenError, match="read, decide, control"):

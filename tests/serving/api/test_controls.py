@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from serving.store import open_store
+from serving.api import outbox
+from serving.errors import StoreError
+from serving.store import Store, erased_hash, open_store
 from tests.serving.api.served import (
     ANNA,
     BERT,
@@ -68,6 +71,7 @@ def test_withdrawing_consent_empties_the_profile_before_it_returns(tmp_path: Pat
     with serving(tmp_path) as served, served.client() as client:
         answer = client.put(f"{USER}/consents/personalization", json={"granted": False}).json()
         assert answer["profile"]["preferences"] == []
+        assert answer["profile"]["segments"] == {}
         (event,) = served.sink.events
         assert (event["consent.purpose"], event["consent.granted"]) == ("personalization", False)
         # a sync of a build that has not heard of it brings nothing back
@@ -114,6 +118,77 @@ def test_what_is_not_durable_is_not_served(tmp_path: Path) -> None:
         assert client.post(f"{USER}/erasure").status_code == 503
         assert client.get(f"{USER}/profile").json()["profile"] == before
         assert pending(served) == []
+
+
+class Trouble:
+    """A cache that cannot be written while it is on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_on = True
+        self.seconds = 0.0
+        monkeypatch.setattr(outbox, "open_store", self._open)
+        monkeypatch.setattr(outbox, "RETRY_SECONDS", 0.05)
+        monkeypatch.setattr(outbox, "WAIT_SECONDS", 0.5)
+
+    def _open(self, url: str) -> Store:
+        if self.is_on:
+            time.sleep(self.seconds)
+            raise StoreError("locked")
+        return open_store(url)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
+def test_a_withdrawal_holds_although_the_cache_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    trouble = Trouble(monkeypatch)
+    trouble.seconds = seconds
+    with serving(tmp_path) as served, served.client() as client:
+        started = time.monotonic()
+        answer = client.put(f"{USER}/consents/personalization", json={"granted": False})
+        assert (answer.status_code, answer.json()["code"]) == (503, "cache_unavailable")
+        assert time.monotonic() - started < 5
+        (event,) = served.sink.events
+        assert event["consent.granted"] is False
+        for path in (f"{USER}/profile", f"{USER}/why"):
+            said = client.get(path).json()
+            assert said.get("profile", said)["preferences"] == []
+        many = client.post("/v1/profiles", json={"user_ids": [ANNA]}).json()
+        assert many["profiles"][ANNA]["profile"]["preferences"] == []
+        refused = client.put(f"{USER}/preferences/style", json={"value": "concise"})
+        assert refused.json()["code"] == "consent_required"
+        assert pending(served) == []
+        # the last word holds, in the cache too
+        client.put(f"{USER}/consents/personalization", json={"granted": True})
+        assert client.get(f"{USER}/profile").json()["profile"]["consent"]["personalization"] is True
+        trouble.is_on = False
+        wanted = [each["log.record.uid"] for each in served.sink.events]
+        eventually(lambda: pending(served) == wanted)
+        assert len(wanted) == 2
+        assert client.put(f"{USER}/consents/measurement", json={"granted": True}).status_code == 200
+
+
+def test_an_erasure_holds_although_the_cache_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trouble = Trouble(monkeypatch)
+    with serving(tmp_path) as served, served.client() as client:
+        assert client.post(f"{USER}/erasure").status_code == 503
+        assert [each["name"] for each in served.sink.events] == ["user.erasure.requested"]
+        assert client.get(f"{USER}/profile").json()["default_reason"] == "unknown_user"
+        trouble.is_on = False
+        with open_store(served.url, read_only=True) as store:
+            eventually(lambda: erased_hash(stable(ANNA)) in store.erasures())
+            assert store.get("hot_user_profiles", stable(ANNA)) is None
+
+
+def test_what_the_cache_never_took_is_said_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    Trouble(monkeypatch)
+    with serving(tmp_path) as served, served.client() as client:
+        client.put(f"{USER}/consents/personalization", json={"granted": False})
+    assert "1 statements of users are in the inbox but not in the cache" in caplog.text
 
 
 def test_an_erased_user_is_gone_from_answers_and_files(tmp_path: Path) -> None:

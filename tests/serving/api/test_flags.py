@@ -6,9 +6,11 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 from openfeature import api
 from openfeature.client import OpenFeatureClient
@@ -22,7 +24,18 @@ from serving.api.decide import context_attributes, context_of, draw
 from serving.api.events import trace_of
 from serving.buckets import WHOLE, assign
 from serving.client import Client
-from tests.serving.api.served import ANNA, BERT, TRACE, TRACEPARENT, Served, serving, stable
+from serving.clock import to_microseconds
+from tests.serving.api.served import (
+    ANNA,
+    AS_OF,
+    BERT,
+    TRACE,
+    TRACEPARENT,
+    Served,
+    serving,
+    stable,
+    world,
+)
 from tests.serving.test_buckets import experiment
 
 POINT = DecisionPoint(
@@ -233,6 +246,76 @@ def test_every_flag_with_an_etag(tmp_path: Path) -> None:
         assert changed.headers["etag"] != first.headers["etag"]
 
 
+def test_what_is_stale_alone_is_marked_alone(tmp_path: Path) -> None:
+    keys = {"hot_experiments": "answers", "hot_policy_arms": "reply-format"}
+    with serving(tmp_path) as served, served.client() as client:
+        for stale in keys:
+            with apsw.Connection(str(tmp_path / "cache.sqlite")) as file:
+                file.execute(
+                    "update views set as_of_us = ? - 30 * 3600000000 * (view = ?)",
+                    (to_microseconds(AS_OF), stale),
+                )
+            served.settle()
+            for view, key in keys.items():
+                asked = {"context": {"targetingKey": ANNA}}
+                flag = client.post(f"/ofrep/v1/evaluate/flags/{key}", json=asked).json()
+                is_stale = view == stale
+                assert flag["reason"] == ("STALE" if is_stale else "SPLIT")
+                assert flag["metadata"]["is_stale"] is is_stale
+                assert flag["metadata"]["age_hours"] == (32.0 if is_stale else 2.0)
+                assert served.sink.events[-1]["feature_flag.result.reason"] == (
+                    "stale" if is_stale else "split"
+                )
+            decision = client.get("/v1/decisions/reply-format", params={"user_id": ANNA}).json()
+            assert decision["freshness"]["is_stale"] is (stale == "hot_policy_arms")
+            path = f"/v1/users/{ANNA.replace('/', '%2F')}/profile"
+            assert client.get(path).json()["is_default"] is False
+
+
+def test_an_etag_outlives_age_but_not_staleness(tmp_path: Path) -> None:
+    with serving(tmp_path) as served, served.client() as client:
+        path, asked = "/ofrep/v1/evaluate/flags", {"context": {"targetingKey": ANNA}}
+        first = client.post(path, json=asked)
+        matching = {"if-none-match": first.headers["etag"]}
+        for hours, status in ((20, 304), (27, 200)):
+            served.clock[0] = AS_OF + timedelta(hours=hours)
+            served.settle()
+            assert client.post(path, json=asked, headers=matching).status_code == status
+
+
+def test_an_api_without_a_cache_knows_what_it_last_read(tmp_path: Path) -> None:
+    asked = {"context": {"targetingKey": ANNA}}
+    with serving(tmp_path) as served, served.client() as client:
+        before = client.post("/ofrep/v1/evaluate/flags", json=asked).json()
+    kept = tmp_path / "catalog.json"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert stable(ANNA).encode() not in kept.read_bytes()
+    for file in tmp_path.glob("cache.sqlite*"):
+        file.unlink()
+    with serving(tmp_path, views={}) as served, served.client() as client:
+        after = client.post("/ofrep/v1/evaluate/flags", json=asked).json()
+        decided = [each for each in before["flags"] if each["key"] in ("answers", "reply-format")]
+        assert len(decided) == 2
+        assert all(each in after["flags"] for each in decided)
+
+
+@pytest.mark.parametrize("kept", [b"", b"[]", b'{"metas":{},"rows":{}}'])
+def test_where_no_catalog_is_known_nobody_says_that_a_flag_does_not_exist(
+    tmp_path: Path, kept: bytes
+) -> None:
+    (tmp_path / "catalog.json").write_bytes(kept)
+    asked = {"context": {"targetingKey": ANNA}}
+    with serving(tmp_path, views={}) as served, served.client() as client:
+        for path in ("/ofrep/v1/evaluate/flags", "/ofrep/v1/evaluate/flags/answers"):
+            answer = client.post(path, json=asked)
+            assert (answer.status_code, answer.json()["errorCode"]) == (503, "PROVIDER_NOT_READY")
+            assert answer.headers["retry-after"] == "1"
+        decision = client.get("/v1/decisions/reply-format", params={"user_id": ANNA})
+        assert (decision.status_code, decision.json()["code"]) == (503, "not_ready")
+        served.fill(world())
+        assert client.post("/ofrep/v1/evaluate/flags", json=asked).status_code == 200
+
+
 def test_what_the_api_writes_cannot_be_written_for_it(tmp_path: Path) -> None:
     with serving(tmp_path) as served, served.client() as client:
         context = {
@@ -248,6 +331,39 @@ def test_what_the_api_writes_cannot_be_written_for_it(tmp_path: Path) -> None:
         assert event["feature_flag.key"] == "answers"
         assert event["feature_flag.context.id"] == ANNA
         assert not {"decision.propensity", "user.id", "long", "list"} & event.keys()
+
+
+def test_a_user_speaks_for_no_session_or_organization(tmp_path: Path) -> None:
+    context = {
+        "targetingKey": ANNA,
+        "session.id": "else",
+        "organization.id": "other",
+        "plan": "pro",
+    }
+    with serving(tmp_path) as served:
+        for user, statuses in ((ANNA, [200, 200, 403]), (None, [200, 200, 200])):
+            del served.sink.lines[:]
+            with served.client(served.token("decide", user=user)) as client:
+                answers = [
+                    client.post(f"/ofrep/v1/evaluate/flags/{key}", json={"context": context})
+                    for key in ("answers", "reply-format", "sessions")
+                ]
+                every = client.post("/ofrep/v1/evaluate/flags", json={"context": context}).json()
+            assert [each.status_code for each in answers] == statuses
+            (session,) = (each for each in every["flags"] if each["key"] == "sessions")
+            assert ("errorCode" in session) == (user is not None)
+            for event in served.sink.events:
+                assert event["plan"] == "pro"
+                assert ({"session.id", "organization.id"} <= event.keys()) == (user is None)
+
+
+def test_an_event_has_so_many_attributes_and_no_more(tmp_path: Path) -> None:
+    context = {"targetingKey": ANNA, **{f"a{number}": "x" * 250 for number in range(1500)}}
+    with serving(tmp_path) as served, served.client() as client:
+        client.post("/ofrep/v1/evaluate/flags/answers", json={"context": {**context, "n" * 300: 1}})
+        (line,) = served.sink.lines
+        assert len(line) < 32 * 1024
+        assert len([name for name in served.sink.events[0] if name.startswith("a")]) == 64
 
 
 def test_the_client_in_process_sees_the_same_profile(tmp_path: Path) -> None:

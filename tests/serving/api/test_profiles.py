@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from serving.api.cache import Cache
+from serving.api.tokens import revoke_token
 from serving.store import Control, open_store
 from tests.serving.api.served import (
     ANNA,
@@ -23,6 +26,8 @@ from tests.serving.api.served import (
     NOW,
     UNKNOWN,
     Served,
+    eventually,
+    experiment,
     preference,
     profile,
     pseudonyms,
@@ -112,6 +117,94 @@ def test_a_stale_cache_gives_defaults_but_the_users_own_word_holds(tmp_path: Pat
         assert (flag["value"], flag["reason"]) == ("detailed", "STALE")
 
 
+def test_a_bad_declaration_leaves_the_rest_as_it_was(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad: list[tuple[str, str, Any]] = [
+        ("hot_experiments", "answers", {"experiment_name": "answers"}),
+        ("hot_experiments", "answers", []),
+        ("hot_experiments", "answers", experiment("answers", started_at="soon")),
+        ("hot_experiments", "answers", experiment("answers", holdout_share="much")),
+        ("hot_preference_dimensions", "style", {"dimension": "style"}),
+        ("hot_consent_purposes", "measurement", {"purpose": "measurement"}),
+        ("hot_decision_points", "reply-format", {"decision_point": "reply-format"}),
+    ]
+    with serving(tmp_path) as served:
+        for view, key, row in bad:
+            views = world()
+            views[view][key] = row
+            served.fill(views)
+            # never a failure, and never as if nothing were wrong
+            assert get(served, ANNA)["default_reason"] == "cache_unavailable", view
+            with served.client() as client:
+                assert client.get("/v1/users/x/why").status_code == 200
+                asked = {"context": {"targetingKey": ANNA}}
+                assert client.post("/ofrep/v1/evaluate/flags", json=asked).status_code == 200
+            served.clock[0] = AS_OF + timedelta(hours=100)
+            served.settle()
+            assert get(served, ANNA)["freshness"]["is_stale"] is True
+            served.clock[0] = NOW
+            token = served.token("read")
+            assert get(served, UNKNOWN, token=token)["is_default"] is True
+        served.fill(world())
+        assert get(served, ANNA)["is_default"] is False
+    assert "declarations that cannot be read" in caplog.text
+
+
+def test_a_look_that_fails_for_whatever_reason_is_followed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(tmp_path) as served:
+        look, failures = Cache.look, list[int]()
+
+        async def fail_at_first(cache: Cache) -> None:
+            if cache.url == served.url and len(failures) < 3:
+                failures.append(1)
+                raise RuntimeError("a bug")
+            await look(cache)
+
+        monkeypatch.setattr(Cache, "look", fail_at_first)
+        served.settle()
+        assert len(failures) == 3
+        served.fill(world(), NOW)
+        assert get(served, ANNA)["freshness"]["as_of"] == "2026-03-10T02:00:00Z"
+    assert [r.levelname for r in caplog.records if "_look failed" in r.message] == ["ERROR"]
+
+
+def test_age_and_tokens_do_not_wait_for_a_look_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path) as served:
+        kept, revoked = served.token("read"), served.token("read")
+        look, hanging = Cache.look, asyncio.Event()
+
+        async def hang(cache: Cache) -> None:
+            await (hanging.wait() if cache.url == served.url else look(cache))
+
+        monkeypatch.setattr(Cache, "look", hang)
+        served.clock[0] = AS_OF + timedelta(hours=100)
+        revoke_token(served.settings.token_file, revoked.split("_")[1])
+        path = f"/v1/users/{quote(ANNA, safe='')}/profile"
+        with served.client(kept) as client, served.client(revoked) as refused:
+            eventually(lambda: refused.get(path).status_code == 401)
+            eventually(lambda: client.get(path).json()["default_reason"] == "stale")
+            assert client.get(path).json()["freshness"]["age_hours"] == 100.0
+
+
+def test_what_becomes_stale_says_so_once_and_once_when_it_is_fresh(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    with serving(tmp_path) as served:
+        for hours in (27, 28):
+            served.clock[0] = AS_OF + timedelta(hours=hours)
+            served.settle()
+        served.fill(world(), served.clock[0])
+    said = [r.message for r in caplog.records if "hot_user_profiles" in r.message]
+    assert [text.split(":")[0] for text in said] == ["stale", "fresh again"]
+    assert "hot_user_profiles (27.0 hours, 26 allowed)" in said[0]
+
+
 def test_a_cache_that_goes_gives_defaults_and_comes_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -129,8 +222,8 @@ def test_a_cache_that_goes_gives_defaults_and_comes_back(
         with served.client() as client:
             assert "attune_cache_up 0.0" in client.get("/metrics").text
             assert client.get("/readyz").json()["cache"] == "unavailable"
-            path = f"/v1/users/{quote(ANNA, safe='')}/consents/measurement"
-            assert client.put(path, json={"granted": False}).status_code == 503
+            path = f"/v1/users/{quote(ANNA, safe='')}/preferences/style"
+            assert client.put(path, json={"value": "concise"}).status_code == 503
         assert served.sink.lines == []
         (tmp_path / "away").rename(cache)
         served.settle()

