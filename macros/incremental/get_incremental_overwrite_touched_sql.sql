@@ -1,14 +1,15 @@
 {% macro get_incremental_overwrite_touched_sql(arguments) -%}
     {#- Incremental strategy: afterwards the touched keys hold the new rows and nothing else, as if
-        all their rows were deleted first. Of a touched date most rows are the same as before, and
-        writing costs more than comparing: only those that differ are written. They are compared as
+        all their rows were deleted first. Of a touched date, part or batch most rows are the same as
+        before, and writing costs more than comparing: only those that differ are written. They are compared as
         a multiset, by the hash of all columns; lists and maps as text, because DuckDB gives an
         empty one the hash of null. Of a touched user nearly every row differs: all are written. -#}
     {%- set key = model.config.meta.overwrite.key -%}
     {%- set target = arguments.target_relation -%}
     {%- set new = arguments.temp_relation -%}
     {%- set columns = arguments.dest_columns | map(attribute='quoted') | join(', ') -%}
-    {%- if key != 'event_date' -%}
+    {%- set is_compared = key in ['event_date', 'batch_id'] or key.endswith('_part') -%}
+    {%- if not is_compared -%}
         delete from {{ target }} where {{ is_touched(key) }};
         insert into {{ target }} ({{ columns }}) select {{ columns }} from {{ new }};
     {%- else -%}

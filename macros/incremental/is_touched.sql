@@ -1,31 +1,38 @@
-{% macro is_touched(column, linked_by=none) -%}
-    {#- Predicate: the row belongs to a key that must be rebuilt; true in a full build. Dates are
-        written out, so that the engine reads only their files. `linked_by` adds the dates that a
-        model pairs with a touched date: such rows need both. -#}
-    {%- set linked_dates = ref(linked_by) if linked_by -%}
+{% macro is_touched(column, linked_by=none, dated=true) -%}
+    {#- Predicate: the row belongs to a key that must be rebuilt; true in a full build. Dates and
+        batches are written out, so that the engine reads only their files; of parts, their dates.
+        `linked_by` adds the keys that a model pairs with a touched one: such rows need both. -#}
+    {%- set pairs = ref(linked_by) if linked_by -%}
     {%- if not execute or not is_incremental() -%}
         {{ return('true') }}
     {%- endif -%}
-    {%- if model.config.meta.overwrite.key != 'event_date' -%}
-        {{ return(column ~ ' in (select version_key from ' ~ touched_relation() ~ ')') }}
+    {%- set key = model.config.meta.overwrite.key -%}
+    {%- set is_part = key.endswith('_part') -%}
+    {%- set is_listed = key in ['event_date', 'batch_id'] -%}
+    {%- set link = 'linked_part' if is_part else 'linked_date' -%}
+    {%- set kept = 'select version_key from ' ~ touched_relation() -%}
+    {%- set found = 'select version_key from (' ~ touched_keys() ~ ') as touched' -%}
+    {%- if linked_by -%}
+        {%- set linked = ' union select linked.' ~ link ~ ' from ' ~ pairs ~ ' as linked where linked.'
+            ~ key ~ ' in (' -%}
+        {%- set kept = kept ~ linked ~ kept ~ ')' -%}
+        {%- set found = found ~ linked ~ found ~ ')' -%}
     {%- endif -%}
-    {%- set query -%}
-        select version_key from ({{ touched_keys() }}) as touched
-        {%- if linked_by %}
-            union
-            select linked.linked_date
-            from {{ linked_dates }} as linked
-            where linked.event_date in (select version_key from ({{ touched_keys() }}) as touched)
-        {%- endif %}
-        order by 1
-    {%- endset -%}
-    {%- set dates = run_query(query).columns[0].values() -%}
-    {%- if dates | length == 0 -%}
+    {%- set is_kept = column ~ ' in (' ~ kept ~ ')' -%}
+    {%- if not is_listed and not (is_part and dated) -%}
+        {{ return(is_kept) }}
+    {%- endif -%}
+    {%- set listed = 'substr(keys.version_key, 1, 10)' if is_part else 'keys.version_key' -%}
+    {%- set values = run_query(
+        'select distinct ' ~ listed ~ ' from (' ~ found ~ ') as keys order by 1'
+    ).columns[0].values() -%}
+    {%- if values | length == 0 -%}
         {{ return('false') }}
     {%- endif -%}
     {%- set literals = [] -%}
-    {%- for date in dates -%}
-        {%- do literals.append("date '" ~ date ~ "'") -%}
+    {%- for value in values -%}
+        {%- do literals.append(('' if key == 'batch_id' else 'date ') ~ "'" ~ value ~ "'") -%}
     {%- endfor -%}
-    {{ return(column ~ ' in (' ~ literals | join(', ') ~ ')') }}
+    {%- set is_listed_value = ('event_date' if is_part else column) ~ ' in (' ~ literals | join(', ') ~ ')' -%}
+    {{ return('(' ~ is_listed_value ~ ' and ' ~ is_kept ~ ')' if is_part else is_listed_value) }}
 {%- endmacro %}

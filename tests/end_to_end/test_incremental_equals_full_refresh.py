@@ -375,6 +375,35 @@ def consent(at: str, granted: str) -> dict[str, Any]:
     )
 
 
+def evaluation(user: str) -> str:
+    """One event of one span, as told by an export that knows the span by this user: the event's own
+    id does not say whose it was."""
+    at = datetime(2026, 3, 3, 15, tzinfo=UTC)
+    nanoseconds = str(int(at.timestamp()) * 10**9)
+    event = record(
+        "feature_flag.evaluation",
+        at.isoformat(),
+        feature_flag__key="copied",
+        feature_flag__result__variant="control",
+    )
+    span = {
+        "traceId": "b" * 32,
+        "spanId": "c" * 16,
+        "name": "turn",
+        "startTimeUnixNano": nanoseconds,
+        "endTimeUnixNano": nanoseconds,
+        "attributes": [{"key": "user.id", "value": {"stringValue": user}}],
+        "events": [
+            {
+                "timeUnixNano": nanoseconds,
+                "name": event["eventName"],
+                "attributes": event["attributes"],
+            }
+        ],
+    }
+    return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]})
+
+
 @pytest.mark.parametrize("is_reversed", [False, True], ids=["in order", "late"])
 def test_dates_that_share_a_record_or_an_exposure_are_built_together(
     is_reversed: bool, tmp_path: Path, project_dir: Path, manifests: ManifestCache
@@ -399,8 +428,9 @@ def test_dates_that_share_a_record_or_an_exposure_are_built_together(
     ]
     made_from = "+int_exposures_merged"
     incremental = make_workspace(tmp_path / "incremental", project_dir, manifests)
-    for number, records in enumerate(reversed(files) if is_reversed else files):
-        incremental.drop(f"{number}.jsonl", request_of(records))
+    told = list(zip(files, ["u1", "u2"], strict=True))
+    for number, (records, user) in enumerate(reversed(told) if is_reversed else told):
+        incremental.drop(f"{number}.jsonl", f"{request_of(records)}\n{evaluation(user)}\n")
         incremental.ingest()
         build(incremental, made_from)
     full = make_workspace(tmp_path / "full", project_dir, manifests)
@@ -413,6 +443,8 @@ def test_dates_that_share_a_record_or_an_exposure_are_built_together(
         "int_records_deduplicated",
         "int_identities_linked",
         "int_consents_effective",
+        "int_events_resolved",
+        "int_exposures_resolved",
         "int_exposures_merged",
     ):
         query = f"select * from intermediate.{table} order by all"
@@ -420,6 +452,10 @@ def test_dates_that_share_a_record_or_an_exposure_are_built_together(
     assert incremental.query(
         "select record_count from intermediate.int_exposures_merged where flag_key = 'answers'"
     ) == [{"record_count": 2}]
+    # two users are said to have seen it: the copy that survives says who
+    assert incremental.query(
+        "select record_count from intermediate.int_exposures_merged where flag_key = 'copied'"
+    ) == [{"record_count": 1}]
     assert incremental.query(
         "select count(*) as records from intermediate.int_records_deduplicated "
         "where event_name = 'assistant.feedback'"

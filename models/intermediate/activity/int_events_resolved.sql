@@ -1,14 +1,14 @@
-{{ overwrite_by('int_event_date_versions', 'event_date') }}
+{{ overwrite_by('int_unit_part_versions', 'unit_part', ['consent_purposes']) }}
 with
 
 records as (
     select * from {{ ref('int_records_deduplicated') }}
-    where {{ is_touched('event_date') }}
+    where {{ is_touched('unit_part') }}
 ),
 
 twins as (
     select * from {{ ref('int_twins_paired') }}
-    where {{ is_touched('event_date') }}
+    where {{ is_touched('unit_part') }}
 ),
 
 identities as (
@@ -67,6 +67,7 @@ resolved as (
         not_erased.record_kind,
         not_erased.event_name,
         not_erased.event_date,
+        not_erased.unit_part,
         not_erased.occurred_at,
         not_erased.pseudonym,
         not_erased.user_id,

@@ -1,9 +1,9 @@
-{{ overwrite_by('int_load_date_versions', 'event_date', ['excluded_units']) }}
+{{ overwrite_by('int_batch_versions', 'batch_id', ['excluded_units']) }}
 with
 
 records as (
     select * from {{ ref('stg_telemetry__records') }}
-    where {{ is_touched('event_date') }} and coalesce(user_id, session_id) is not null
+    where {{ is_touched('batch_id') }} and coalesce(user_id, session_id) is not null
 ),
 
 rules as (
@@ -11,7 +11,7 @@ rules as (
 )
 
 select distinct
-    records.event_date,
+    records.batch_id,
     coalesce(records.user_id, records.session_id) as pseudonym,
     rules.rule_name
 from records

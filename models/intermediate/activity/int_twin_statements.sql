@@ -1,15 +1,10 @@
 {#- What records with a second name say, as a digest that is equal under both names. -#}
-{{ overwrite_by('int_load_date_versions', 'event_date') }}
+{{ overwrite_by('int_batch_versions', 'batch_id', ['attribute_aliases']) }}
 with
-
-survivors as (
-    select * from {{ ref('int_records_deduplicated') }}
-    where {{ is_touched('event_date') }}
-),
 
 records as (
     select * from {{ ref('stg_telemetry__records') }}
-    where {{ is_touched('event_date') }}
+    where {{ is_touched('batch_id') }}
 ),
 
 aliases as (
@@ -34,21 +29,21 @@ names as (
 
 candidates as (
     select
-        survivors.record_key,
-        survivors.event_id,
-        survivors.event_date,
-        survivors.event_name,
-        survivors.occurred_at,
+        records.record_key,
+        records.batch_id,
+        records.event_id,
+        records.event_date,
+        records.unit_part,
+        records.event_name,
+        records.occurred_at,
         names.is_second,
         records.attributes,
         concat_ws(
-            '|', names.pair_name, survivors.event_name, coalesce(survivors.pseudonym, ''),
-            coalesce(survivors.session_id, ''), coalesce(survivors.trace_id, ''),
-            coalesce(survivors.span_id, '')
+            '|', names.pair_name, records.event_name, coalesce(records.user_id, ''),
+            coalesce(records.session_id, ''), coalesce(records.trace_id, ''),
+            coalesce(records.span_id, '')
         ) as said_by
-    from survivors
-    inner join records
-        on survivors.record_key = records.record_key
+    from records
     inner join names
         on records.emitted_name = names.emitted_name
 ),
@@ -105,8 +100,15 @@ payloads as (
 
 select
     candidates.record_key,
+    candidates.batch_id,
     candidates.event_id,
     candidates.event_date,
+    candidates.unit_part,
+    -- a second emission may lie on the day after
+    concat(
+        cast({{ date_plus('candidates.event_date', 1) }} as string), '/',
+        {{ bucket_in('candidates.unit_part') }}
+    ) as next_part,
     candidates.occurred_at,
     candidates.is_second,
     md5(concat_ws('|', candidates.said_by, coalesce(payloads.payload, ''))) as statement,

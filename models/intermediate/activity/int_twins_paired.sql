@@ -1,14 +1,25 @@
 {#- Records that say again, under an emitter's other name for the event, what one beside them says. -#}
-{{ overwrite_by('int_load_date_versions', 'event_date') }}
+{{ overwrite_by('int_twin_part_versions', 'unit_part') }}
 {%- set apart_seconds = var('twins_apart_seconds') %}
 {%- set midnight = 'cast(event_date as timestamp)' %}
 {%- set next_midnight = add_time('cast(event_date as timestamp)', 1, 'day') %}
 with
 
--- a second emission may lie on the day after
+repeated as (
+    select * from {{ ref('int_records_repeated') }}
+),
+
 statements as (
-    select * from {{ ref('int_twin_statements') }}
-    where {{ is_touched('event_date') }} or {{ is_touched(date_plus('event_date', 1)) }}
+    select statements.*
+    from {{ ref('int_twin_statements') }} as statements
+    left join repeated
+        on statements.record_key = repeated.record_key
+    where
+        repeated.record_key is null
+        and (
+            {{ is_touched('statements.unit_part', dated=false) }}
+            or {{ is_touched('statements.next_part', dated=false) }}
+        )
 ),
 
 ordered as (
@@ -53,6 +64,7 @@ numbered as (
 same_day as (
     select
         seconds.event_date,
+        seconds.unit_part,
         seconds.record_key,
         seconds.event_id,
         firsts.record_key as twin_record_key,
@@ -106,14 +118,16 @@ across_midnight as (
 
 select
     event_date,
+    unit_part,
     record_key,
     event_id,
     twin_event_id
 from same_day
-where {{ is_touched('event_date') }}
+where {{ is_touched('unit_part', dated=false) }}
 union all
 select
     seconds.event_date,
+    seconds.unit_part,
     seconds.record_key,
     seconds.event_id,
     firsts.event_id as twin_event_id
@@ -125,4 +139,4 @@ inner join across_midnight as firsts
         and seconds.statement_number = firsts.statement_number
         and seconds.is_second
         and not firsts.is_second
-where {{ is_touched('seconds.event_date') }}
+where {{ is_touched('seconds.unit_part', dated=false) }}

@@ -1,4 +1,4 @@
-{{ overwrite_by('int_event_date_versions', 'event_date') }}
+{{ overwrite_by('int_unit_part_versions', 'unit_part', ['consent_purposes', 'attribute_aliases']) }}
 with
 
 events as (
@@ -6,23 +6,26 @@ events as (
     where
         event_name = 'feature_flag.evaluation'
         and has_measurement_consent
-        and {{ is_touched('event_date') }}
+        and {{ is_touched('unit_part') }}
 ),
 
 exposures as (
-    select * from {{ ref('stg_telemetry__exposures') }}
-    where {{ is_touched('event_date') }}
+    select * from {{ ref('int_exposures_read') }}
+    where {{ is_touched('unit_part') }}
 )
 
 select
     events.event_id,
     events.event_date,
+    events.unit_part,
     events.occurred_at,
     events.user_id,
     events.session_id,
     events.organization_id,
     events.unit_id,
     events.trace_id,
+    events.batch_id,
+    events.has_personalization_consent,
     exposures.flag_key,
     exposures.variant,
     exposures.reason,
@@ -32,10 +35,5 @@ select
 from events
 inner join exposures
     on events.record_key = exposures.record_key
-where
-    exposures.flag_key is not null
-    and exposures.variant is not null
-    -- an evaluation that failed served a fallback to whom it may concern: it exposes nobody
-    and lower(coalesce(exposures.reason, '')) != 'error'
 -- what a day replaces then lies in one place
 order by events.event_date

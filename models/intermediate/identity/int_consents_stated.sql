@@ -1,24 +1,17 @@
-{{ overwrite_by('int_load_date_versions', 'event_date') }}
-{%- set touched = is_touched('event_date') %}
+{{ overwrite_by('int_batch_versions', 'batch_id', ['attribute_aliases']) }}
 with
-
-records as (
-    select * from {{ ref('int_records_deduplicated') }}
-    where event_name = 'user.consent.changed' and pseudonym is not null and {{ touched }}
-),
 
 consents as (
     select * from {{ ref('stg_telemetry__consents') }}
-    where {{ touched }}
+    where {{ is_touched('batch_id') }}
 )
 
 select
-    consents.event_date,
-    records.pseudonym,
-    consents.purpose,
-    consents.occurred_at,
-    consents.is_granted
-from records
-inner join consents
-    on records.record_key = consents.record_key
-where consents.purpose is not null and consents.is_granted is not null
+    record_key,
+    batch_id,
+    pseudonym,
+    purpose,
+    occurred_at,
+    is_granted
+from consents
+where pseudonym is not null and purpose is not null and is_granted is not null

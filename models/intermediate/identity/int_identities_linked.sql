@@ -1,7 +1,16 @@
 with
 
+repeated as (
+    select * from {{ ref('int_records_repeated') }}
+),
+
+-- a copy that did not survive says nothing
 statements as (
-    select * from {{ ref('int_identities_stated') }}
+    select stated.*
+    from {{ ref('int_identities_stated') }} as stated
+    left join repeated
+        on stated.record_key = repeated.record_key
+    where repeated.record_key is null
 ),
 
 -- the last statement about an anonymous id holds, for all of its time

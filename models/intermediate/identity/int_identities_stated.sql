@@ -1,28 +1,21 @@
-{{ overwrite_by('int_load_date_versions', 'event_date') }}
-{%- set touched = is_touched('event_date') %}
+{{ overwrite_by('int_batch_versions', 'batch_id', ['attribute_aliases']) }}
 with
-
-records as (
-    select * from {{ ref('int_records_deduplicated') }}
-    where event_name = 'user.identified' and {{ touched }}
-),
 
 identifications as (
     select * from {{ ref('stg_telemetry__identifications') }}
-    where {{ touched }}
+    where {{ is_touched('batch_id') }}
 )
 
 select
-    identifications.event_date,
-    identifications.anonymous_id as pseudonym,
-    identifications.pseudonym as user_id,
-    coalesce(identifications.action, 'link') as action,
-    identifications.occurred_at,
-    {{ order_key('identifications.occurred_at', 'identifications.event_id') }} as said_at
-from records
-inner join identifications
-    on records.record_key = identifications.record_key
+    record_key,
+    batch_id,
+    anonymous_id as pseudonym,
+    pseudonym as user_id,
+    coalesce(action, 'link') as action,
+    occurred_at,
+    {{ order_key('occurred_at', 'event_id') }} as said_at
+from identifications
 where
-    identifications.anonymous_id is not null
-    and identifications.pseudonym is not null
-    and identifications.anonymous_id != identifications.pseudonym
+    anonymous_id is not null
+    and pseudonym is not null
+    and anonymous_id != pseudonym

@@ -9,7 +9,7 @@ events as (
 ),
 
 controls as (
-    select * from {{ ref('stg_telemetry__preference_controls') }}
+    select * from {{ ref('int_preference_controls_stated') }}
 ),
 
 batches as (

@@ -4,12 +4,7 @@ with
 
 exposures as (
     select * from {{ ref('int_exposures_resolved') }}
-    where user_id is not null
-),
-
-events as (
-    select * from {{ ref('int_events_resolved') }}
-    where event_name = 'feature_flag.evaluation' and has_personalization_consent
+    where user_id is not null and has_personalization_consent
 ),
 
 batches as (
@@ -39,12 +34,8 @@ seen as (
     from exposures
     inner join population
         on exposures.user_id = population.user_id
-    inner join events
-        on
-            exposures.event_date = events.event_date
-            and exposures.event_id = events.event_id
     inner join batches
-        on events.batch_id = batches.batch_id
+        on exposures.batch_id = batches.batch_id
     cross join segments
 ),
 

@@ -1,23 +1,17 @@
 {#- Forward decay: weights stand at the end of the partial's own day, so that no number grows without
     bound and partials of any order or split add up to the same. -#}
-{{ overwrite_by(
-    'int_event_date_versions', 'event_date',
-    [
-        'preference_signals', 'preference_dimensions', 'preference_values', 'context_bins',
-        'consent_purposes', 'attribute_aliases',
-    ]
-) }}
+{{ overwrite_by('int_preference_partial_versions', 'user_part', ['preference_dimensions']) }}
 {%- set day_end = add_time('cast(signals.event_date as timestamp)', 1, 'day') %}
 with
 
 signals as (
     select * from {{ ref('int_preference_signals') }}
-    where {{ is_touched('event_date') }}
+    where {{ is_touched('user_part') }}
 ),
 
 controls as (
     select * from {{ ref('int_preference_controls') }}
-    where is_reset and {{ is_touched('event_date') }}
+    where is_reset
 ),
 
 dimensions as (
@@ -63,6 +57,7 @@ partials as (
         context,
         value,
         event_date,
+        user_part,
         loaded_date,
         is_reset,
         count(*) as evidence_count,
@@ -76,7 +71,7 @@ partials as (
         max(occurred_at) as last_signal_at,
         max(case when outcome > 0.5e0 then occurred_at end) as last_favourable_at
     from weighted
-    group by user_id, dimension, context, value, event_date, loaded_date, is_reset
+    group by user_id, dimension, context, value, event_date, user_part, loaded_date, is_reset
 )
 
 select

@@ -8,9 +8,11 @@ records as (
 renamed as (
     select
         record_key,
+        batch_id,
         event_id,
         event_name,
         event_date,
+        unit_part,
         occurred_at,
         user_id as pseudonym,
         session_id,

@@ -12,6 +12,7 @@ pseudonym_links as (
 renamed as (
     select
         record_key,
+        batch_id,
         event_id,
         event_name,
         event_date,
@@ -29,6 +30,7 @@ renamed as (
 
 select
     renamed.record_key,
+    renamed.batch_id,
     renamed.event_id,
     renamed.event_name,
     renamed.event_date,

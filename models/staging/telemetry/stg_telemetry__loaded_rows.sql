@@ -1,4 +1,4 @@
-{#- Where each row of the lake comes from, without what it says: cheap to read over all of history. -#}
+{#- Which load each row of the lake comes from, and nothing else: cheap to read over all of history. -#}
 with
 
 log_records as (
@@ -14,26 +14,12 @@ batches as (
 ),
 
 renamed as (
-    select
-        event_id,
-        event_name as emitted_name,
-        batch_id,
-        has_record_uid,
-        cast(occurred_at as timestamp) as occurred_at,
-        cast(event_date as date) as event_date
-    from log_records
+    select batch_id from log_records
     union all
-    select
-        event_id,
-        cast(null as string) as emitted_name,
-        batch_id,
-        false as has_record_uid,
-        cast(occurred_at as timestamp) as occurred_at,
-        cast(event_date as date) as event_date
-    from spans
+    select batch_id from spans
 )
 
-select renamed.*
+select renamed.batch_id
 from renamed
 -- a batch exists from its commit mark on: half a load is never seen
 where renamed.batch_id in (select batches.batch_id from batches)

@@ -107,8 +107,16 @@ renamed_spans as (
     from spans
     {{- linked }}
     where batch_id in (select batches.batch_id from batches)
+),
+
+renamed as (
+    select * from renamed_log_records
+    union all
+    select * from renamed_spans
 )
 
-select * from renamed_log_records
-union all
-select * from renamed_spans
+select
+    renamed.*,
+    {{ part_of('event_date', 'event_id') }} as event_part,
+    {{ part_of('event_date', "coalesce(user_id, session_id, trace_id, '')") }} as unit_part
+from renamed

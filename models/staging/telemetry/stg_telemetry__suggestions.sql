@@ -8,6 +8,7 @@ records as (
 renamed as (
     select
         record_key,
+        batch_id,
         event_id,
         event_name,
         event_date,

@@ -183,7 +183,8 @@ def build_incrementally(
 ) -> None:
     """Build models in this order as dbt does: of an incremental model only touched keys.
 
-    A model whose keys are dates is built in full: its compiling would ask the warehouse.
+    A model whose keys are dates, or parts of them, is built in full: its compiling would ask the
+    warehouse.
     """
     connection.execute("create schema if not exists incremental_state")
     for name in names:
@@ -191,7 +192,7 @@ def build_incrementally(
         given: dict[str, Any] = {}
         render(text, variables, {"config": lambda given=given, **options: given.update(options)})
         overwrite = given.get("meta", {}).get("overwrite")
-        if overwrite is None or overwrite["key"] == "event_date":
+        if overwrite is None or overwrite["key"] in ("event_date", "user_part"):
             build(connection, name, variables=variables)
             continue
         exists = connection.execute(

@@ -17,6 +17,7 @@ from tests.dbt.experiments.model_sql import Relation, render, strategy_arguments
 Row = tuple[Any, ...]
 
 KEPT, TOUCHED, VANISHED = (date(2026, 3, day) for day in (1, 2, 3))
+PART = "/7f"
 # few values, so that rows repeat; lists and nulls, which joins compare in their own way
 VALUES = (
     st.sampled_from([None, 0.0, 1.5, float("inf")]),
@@ -28,10 +29,13 @@ NEW = st.lists(st.tuples(st.just(TOUCHED), *VALUES), max_size=12)
 
 def make(connection: duckdb.DuckDBPyConnection, table: str, rows: list[Row]) -> None:
     connection.execute(
-        f"create table {table} (event_date date, amount double, tags varchar[], user_id varchar)"
+        f"create table {table} (event_date date, amount double, tags varchar[], user_id varchar, "
+        "batch_id varchar, unit_part varchar)"
     )
     if rows:
-        connection.executemany(f"insert into {table} values ($1, $2, $3, $1)", rows)
+        connection.executemany(
+            f"insert into {table} values ($1, $2, $3, $1, $1, concat($1, '{PART}'))", rows
+        )
 
 
 def overwrite(connection: duckdb.DuckDBPyConnection, key: str) -> None:
@@ -39,7 +43,8 @@ def overwrite(connection: duckdb.DuckDBPyConnection, key: str) -> None:
     connection.execute("create schema incremental_state")
     connection.execute("create table incremental_state.held__touched (version_key varchar)")
     connection.execute(
-        "insert into incremental_state.held__touched values ($1), ($2)", [TOUCHED, VANISHED]
+        "insert into incremental_state.held__touched values (concat($1, $3)), (concat($2, $3))",
+        [TOUCHED, VANISHED, PART if key == "unit_part" else ""],
     )
     column = SimpleNamespace(values=lambda: [TOUCHED, VANISHED])
     arguments = strategy_arguments(connection, "held")
@@ -63,7 +68,7 @@ def overwrite(connection: duckdb.DuckDBPyConnection, key: str) -> None:
     connection.execute(render(strategy, context=context))
 
 
-@pytest.mark.parametrize("key", ["event_date", "user_id"])
+@pytest.mark.parametrize("key", ["event_date", "unit_part", "batch_id", "user_id"])
 @settings(deadline=None, max_examples=50)
 @given(held=HELD, new=NEW)
 def test_touched_keys_hold_the_new_rows_and_nothing_else(
@@ -78,15 +83,26 @@ def test_touched_keys_hold_the_new_rows_and_nothing_else(
     assert Counter(map(repr, after)) == Counter(map(repr, expected))
 
 
-def test_rows_of_a_date_that_stay_the_same_are_not_written() -> None:
+@pytest.mark.parametrize("key", ["event_date", "unit_part", "batch_id"])
+def test_rows_that_stay_the_same_are_not_written(key: str) -> None:
     places = "select amount, rowid from held"
     with duckdb.connect() as connection:
         make(connection, "held", [(TOUCHED, float(amount), None) for amount in range(5)])
         make(connection, "held__new", [(TOUCHED, amount, None) for amount in (4.0, 2.0, 0.0, 7.0)])
         before = dict(connection.execute(places).fetchall())
-        overwrite(connection, "event_date")
+        overwrite(connection, key)
         after = dict(connection.execute(places).fetchall())
     assert after.keys() == {0.0, 2.0, 4.0, 7.0}
     assert {amount: after[amount] for amount in (0.0, 2.0, 4.0)} == {
         amount: before[amount] for amount in (0.0, 2.0, 4.0)
     }
+
+
+def test_other_parts_of_a_touched_date_stay() -> None:
+    with duckdb.connect() as connection:
+        make(connection, "held", [(TOUCHED, 1.0, None)])
+        connection.execute("update held set unit_part = concat(event_date, '/80')")
+        make(connection, "held__new", [(TOUCHED, 2.0, None)])
+        overwrite(connection, "unit_part")
+        after = connection.execute("select amount, unit_part from held order by amount").fetchall()
+    assert after == [(1.0, f"{TOUCHED}/80"), (2.0, f"{TOUCHED}{PART}")]

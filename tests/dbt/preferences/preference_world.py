@@ -28,6 +28,7 @@ DAY = 86400.0
 SIGNAL_COLUMNS = {
     "event_id": "varchar",
     "event_date": "date",
+    "user_part": "varchar",
     "loaded_date": "date",
     "occurred_at": "timestamp",
     "user_id": "varchar",
@@ -128,6 +129,9 @@ class PreferenceWorld:
         connection.register("given", signals)
         connection.execute("insert into int_preference_signals by name select * from given")
         connection.execute(
+            "update int_preference_signals set user_part = concat(event_date, '/', user_id)"
+        )
+        connection.execute(
             "create or replace table int_users_personalizable as "
             "select distinct user_id from int_preference_signals"
         )
@@ -196,9 +200,8 @@ class PreferenceWorld:
             "int_consents_effective": "user_id varchar, purpose varchar, is_granted boolean, "
             "valid_from timestamp, valid_to timestamp",
             "int_exposures_resolved": "user_id varchar, event_id varchar, event_date date, "
-            "occurred_at timestamp, attributes map(varchar, varchar)",
-            "int_events_resolved": "event_id varchar, event_date date, event_name varchar, "
-            "batch_id varchar, has_personalization_consent boolean",
+            "occurred_at timestamp, batch_id varchar, has_personalization_consent boolean, "
+            "attributes map(varchar, varchar)",
             "stg_telemetry__batches": "batch_id varchar, loaded_at timestamp",
             "stg_declarations__segments": "segment_name varchar, source_attribute varchar",
         }

@@ -217,11 +217,8 @@ class History:
             "insert into stg_telemetry__batches values ('b', timestamp '2026-03-12 00:00:00'); "
             "insert into int_exposures_resolved "
             "select user_id, 'e' || user_id, date '2026-03-03', timestamp '2026-03-03 10:00:00', "
-            "map {'plan': if(user_id[2:]::integer % 2 = 0, 'a', 'b'), "
-            "'colour': if(hash(user_id) % 2 = 0, 'red', 'blue')} from dim_users; "
-            "insert into int_events_resolved "
-            "select event_id, event_date, 'feature_flag.evaluation', 'b', true "
-            "from int_exposures_resolved"
+            "'b', true, map {'plan': if(user_id[2:]::integer % 2 = 0, 'a', 'b'), "
+            "'colour': if(hash(user_id) % 2 = 0, 'red', 'blue')} from dim_users"
         )
 
 

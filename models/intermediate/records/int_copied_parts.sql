@@ -1,19 +1,19 @@
 with
 
-loaded_rows as (
-    select * from {{ ref('stg_telemetry__loaded_rows') }}
+records as (
+    select * from {{ ref('int_records_read') }}
+    where has_record_uid
 ),
 
 -- copies under one emitter's id may say different times
 copies as (
     select distinct
         event_id,
-        event_date
-    from loaded_rows
-    where has_record_uid
+        event_part
+    from records
 ),
 
-across_dates as (
+across_parts as (
     select event_id
     from copies
     group by event_id
@@ -23,15 +23,15 @@ across_dates as (
 copied as (
     select copies.*
     from copies
-    inner join across_dates
-        on copies.event_id = across_dates.event_id
+    inner join across_parts
+        on copies.event_id = across_parts.event_id
 )
 
 select distinct
-    copied.event_date,
-    elsewhere.event_date as linked_date
+    copied.event_part,
+    elsewhere.event_part as linked_part
 from copied
 inner join copied as elsewhere
     on
         copied.event_id = elsewhere.event_id
-        and copied.event_date != elsewhere.event_date
+        and copied.event_part != elsewhere.event_part
