@@ -118,7 +118,7 @@ def test_a_covariate_ends_with_the_first_exposure_where_a_trigger_comes_later() 
 
 
 def test_who_does_the_same_every_day_has_the_same_effect_on_every_day_since_exposure() -> None:
-    units = [
+    units: list[Row] = [
         {
             "unit_id": f"{variant}-{number}",
             "variant": variant,
