@@ -1,9 +1,10 @@
 """Bring the serving store to the state of the warehouse's hot marts, moving only what changed.
 
 The warehouse does the comparing: a ledger of (key, content_hash) of what was synced is joined both
-ways with each hot mart. Change is judged by content, never by event time: a rebuild that gives the
-same values moves nothing. The order is cache, meta, ledger: whatever a crash leaves, the next sync
-repeats what may be repeated.
+ways with each hot mart, or only those rows whose row hash the other side lacks where the mart has
+row hashes. Change is judged by content, never by event time: a rebuild that gives the same values
+moves nothing. The order is cache, meta, ledger: whatever a crash leaves, the next sync repeats what
+may be repeated.
 """
 
 from __future__ import annotations
