@@ -259,7 +259,8 @@ def dbt_build(home: Path, label: str) -> tuple[float, float, dict[str, float]]:
     options = ["--profiles-dir", ".", "--target-path", str(target), "--log-path", str(target)]
     environment = {**os.environ, "ATTUNE_HOME": str(home)}
     environment.pop("ATTUNE_DECLARATIONS", None)
-    dbt = [str(Path(sys.executable).with_name("dbt")), "--quiet"]
+    # the log is as detailed as that of `attune build`
+    dbt = [str(Path(sys.executable).with_name("dbt")), "--quiet", "--log-level-file", "info"]
     seeding = [*dbt, "seed", *options]
     running = [*dbt, "run", *options, "--threads", "1", "--select", *INCREMENTAL_TARGETS]
     subprocess.run(seeding, cwd=PROJECT_DIR, env=environment, check=True)
