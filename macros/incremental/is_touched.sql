@@ -33,6 +33,6 @@
     {%- for value in values -%}
         {%- do literals.append(('' if key == 'batch_id' else 'date ') ~ "'" ~ value ~ "'") -%}
     {%- endfor -%}
-    {%- set is_listed_value = ('event_date' if is_part else column) ~ ' in (' ~ literals | join(', ') ~ ')' -%}
-    {{ return('(' ~ is_listed_value ~ ' and ' ~ is_kept ~ ')' if is_part else is_listed_value) }}
+    {%- set is_in = ('event_date' if is_part else column) ~ ' in (' ~ literals | join(', ') ~ ')' -%}
+    {{ return('(' ~ is_in ~ ' and ' ~ is_kept ~ ')' if is_part else is_in) }}
 {%- endmacro %}
