@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tests.workspaces import WorkspaceUnderTest
 
-MODEL = "int_records_deduplicated"
+MODEL = "int_records_read"
 
 
 def build(under_test: WorkspaceUnderTest) -> None:
@@ -37,10 +37,10 @@ def test_what_was_built_whole_before_is_built_whole_once_more(
     built = under_test.query(query)
     with duckdb.connect(str(under_test.workspace.warehouse)) as connection:
         connection.execute(f"drop table incremental_state.{MODEL}")
-        # of a date that no version knows
+        # of a batch that no version knows
         connection.execute(
             f"insert into intermediate.{MODEL} by name "
-            f"select * replace (date '2001-01-01' as event_date) from intermediate.{MODEL} limit 1"
+            f"select * replace ('unknown' as batch_id) from intermediate.{MODEL} limit 1"
         )
 
     build(under_test)
