@@ -150,6 +150,8 @@ def main() -> None:
             shutil.copytree(kept, home)
         environment = {**os.environ, "ATTUNE_HOME": str(home)}
         workspace = workspace_from(environment)
+        # a workspace that is in use was parsed in its place
+        dbt_runner.parse(workspace)
         world = count_records(workspace)
         for name, (batch, records) in zip(BATCHES, take_batches(workspace, stages), strict=True):
             (workspace.inbox / f"{name}.jsonl".replace(" ", "-")).write_bytes(batch)
