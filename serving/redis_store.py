@@ -36,6 +36,7 @@ from serving.errors import (
     StoreUrlError,
     VerificationError,
 )
+from serving.hot_marts import quoted_text as _sql_text
 from serving.store import (
     Control,
     Digest,
@@ -903,7 +904,3 @@ def _previous(fields: dict[str, str]) -> dict[str, str] | None:
 
 def _glob_escaped(text: str) -> str:
     return "".join(f"\\{each}" if each in "*?[]\\^-" else each for each in text)
-
-
-def _sql_text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
