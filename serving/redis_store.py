@@ -76,6 +76,8 @@ POLL_SECONDS = 0.05
 # an index entry without controls is kept this long, for a control being written meanwhile
 INDEX_GRACE_SECONDS = 600.0
 TOMBSTONE_HASH = "-"
+# beside the values a synced view has its meta, `views` and `controls_id`
+OTHER_KEYS = 3
 ERASED_GENERATION = "f" * 16
 
 
@@ -179,7 +181,7 @@ class RedisStore:
             "generation" in fields
             and "is_dirty" not in fields
             and fields.get("servers") == servers
-            and keys >= int(fields["rows"])
+            and keys >= int(fields["rows"]) + OTHER_KEYS
         )
 
     def take_over(self, view: str) -> None:
