@@ -10,8 +10,10 @@ from orchestration.defs.lake import compaction_job, erasure_job, lake_asset
 from orchestration.defs.models import model_assets
 from orchestration.defs.serving import serving_assets
 from orchestration.defs.triggers import (
+    cache_age,
     everything,
     failure_sensor,
+    hourly_cache_age,
     inbox_sensor,
     nightly,
     nightly_compaction,
@@ -34,8 +36,13 @@ def definitions_of(workspace: Workspace) -> dg.Definitions:
             model_assets(workspace, manifest, translator),
             *serving_assets(workspace, manifest, translator),
         ],
-        jobs=[everything, compaction, erasure],
-        schedules=[nightly, nightly_compaction(compaction), weekly_erasure(erasure)],
+        jobs=[everything, compaction, erasure, cache_age],
+        schedules=[
+            nightly,
+            nightly_compaction(compaction),
+            weekly_erasure(erasure),
+            hourly_cache_age,
+        ],
         sensors=[inbox_sensor(workspace), failure_sensor(manifest)],
         resources={"dbt": dbt_command(workspace)},
     )

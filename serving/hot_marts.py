@@ -76,6 +76,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def quoted_text(text: str) -> str:
+    """Quote an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def load_manifest(manifest: Mapping[str, Any] | Path) -> Mapping[str, Any]:
     """Return a manifest, read from its file if a path is given.
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import duckdb
 
 from serving.errors import StoreError
-from serving.hot_marts import quoted
+from serving.hot_marts import quoted, quoted_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,7 @@ def attached(connection: DuckDBPyConnection, path: Path) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection.execute(f"attach {_literal(str(path))} as {SCHEMA} (read_write)")
+        connection.execute(f"attach {quoted_text(str(path))} as {SCHEMA} (read_write)")
         connection.execute(
             f"create table if not exists {NOTES} (view varchar, generation bigint, "
             "erasures bigint, schema_version varchar)"
@@ -136,7 +136,3 @@ def note_memory(connection: DuckDBPyConnection, controls_id: str) -> None:
         f"insert into {SCHEMA}.erased select key_hash from erased_keys "
         f"where key_hash not in (select key_hash from {SCHEMA}.erased)"
     )
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from serving.errors import PublishError
-from serving.hot_marts import quoted
+from serving.hot_marts import quoted, quoted_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -109,9 +109,11 @@ def _copy(
     source = warehouse_path.stem
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
-        connection.execute(f"attach {_text(str(warehouse_path))} as {quoted(source)} (read_only)")
         connection.execute(
-            f"attach {_text(str(copy))} as {_TARGET} (storage_version '{STORAGE_VERSION}')"
+            f"attach {quoted_text(str(warehouse_path))} as {quoted(source)} (read_only)"
+        )
+        connection.execute(
+            f"attach {quoted_text(str(copy))} as {_TARGET} (storage_version '{STORAGE_VERSION}')"
         )
         tables = []
         for schema in schemas:
@@ -131,7 +133,7 @@ def _copy(
                 )
                 parquet = version / schema / f"{name}.parquet"
                 copied = connection.execute(
-                    f"copy {relation} to {_text(str(parquet))} (format parquet, compression zstd)"
+                    f"copy {relation} to {quoted_text(str(parquet))} (format parquet, compression zstd)"
                 ).fetchone()
                 tables.append(PublishedTable(schema, name, copied[0] if copied else 0))
         connection.execute(f"checkpoint {_TARGET}")
@@ -172,8 +174,3 @@ def _sync_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _text(value: str) -> str:
-    """Quote an SQL string."""
-    return "'" + value.replace("'", "''") + "'"

@@ -36,6 +36,7 @@ from serving.errors import (
     StoreUrlError,
     VerificationError,
 )
+from serving.hot_marts import quoted_text as _sql_text
 from serving.store import (
     Control,
     Digest,
@@ -75,6 +76,8 @@ POLL_SECONDS = 0.05
 # an index entry without controls is kept this long, for a control being written meanwhile
 INDEX_GRACE_SECONDS = 600.0
 TOMBSTONE_HASH = "-"
+# beside the values a synced view has its meta, `views` and `controls_id`
+OTHER_KEYS = 3
 ERASED_GENERATION = "f" * 16
 
 
@@ -178,7 +181,7 @@ class RedisStore:
             "generation" in fields
             and "is_dirty" not in fields
             and fields.get("servers") == servers
-            and keys >= int(fields["rows"])
+            and keys >= int(fields["rows"]) + OTHER_KEYS
         )
 
     def take_over(self, view: str) -> None:
@@ -904,7 +907,3 @@ def _previous(fields: dict[str, str]) -> dict[str, str] | None:
 
 def _glob_escaped(text: str) -> str:
     return "".join(f"\\{each}" if each in "*?[]\\^-" else each for each in text)
-
-
-def _sql_text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

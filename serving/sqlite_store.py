@@ -290,6 +290,8 @@ class SqliteStore:
     def hold(self) -> None:
         try:
             self._connection.execute("begin")
+            # the controls' snapshot is the first, whatever is read then
+            self._connection.execute("select 1 from controls limit 1").get  # noqa: B018 (it reads)
         except apsw.Error as error:
             raise self._explained("read", error) from error
 

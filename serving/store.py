@@ -293,10 +293,10 @@ class Store(Protocol):
         Args:
             keys: The users' keys.
             clean: Clean the files now, which reads and writes them whole; False leaves that to
-                the next sync.
+                the next sync, and waits for nobody who writes values.
 
         Returns:
-            How many values were still there.
+            How many values were deleted.
 
         Raises:
             IncompleteErasureError: removed and no longer served, but the files are not clean yet.

@@ -208,7 +208,8 @@ def sync(
     """
     if not 0 <= max_removed_share <= 1:
         raise ValueError(f"max_removed_share is a share from 0 to 1, not {max_removed_share}")
-    marts = [mart for mart in hot_marts(manifest) if mart.hot_path or not only_hot_path]
+    declared = hot_marts(manifest)
+    marts = [mart for mart in declared if mart.hot_path or not only_hot_path]
     as_of = naive_utc(as_of)
 
     def attempt(connection: DuckDBPyConnection) -> SyncReport:
@@ -233,7 +234,7 @@ def sync(
         if ledger is not None:
             _restore_erasures(connection, store)
             lost_at = ledgers.controls_lost_at(connection, controls_id, utc_now())
-            if lost_at is not None and any(mart.controls for mart in marts):
+            if lost_at is not None and any(mart.controls for mart in declared):
                 _require_heard(store, has_heard, lost_at)
         for _ in range(attempts - 1):
             try:

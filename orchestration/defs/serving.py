@@ -51,12 +51,14 @@ def serving_assets(
             }
         )
 
-    @dg.asset_check(asset=serving_cache, description="No view is older than it declares.")
+    # blocking, so that the run fails that found it, and is reported
+    @dg.asset_check(
+        asset=serving_cache, blocking=True, description="No view is older than it declares."
+    )
     def cache_is_fresh() -> dg.AssetCheckResult:
         ages = steps.cache_freshness(workspace)
         return dg.AssetCheckResult(
             passed=not any(age.is_stale for age in ages.values()),
-            severity=dg.AssetCheckSeverity.WARN,
             metadata={f"{view}_age_hours": round(age.age_hours, 3) for view, age in ages.items()},
         )
 

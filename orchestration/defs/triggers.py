@@ -16,6 +16,22 @@ everything = dg.define_asset_job(
     description="Ingest, build, test, sync, publish and report.",
 )
 
+cache_age = dg.define_asset_job(
+    "cache_age",
+    selection=dg.AssetSelection.checks(
+        dg.AssetCheckKey(dg.AssetKey("serving_cache"), "cache_is_fresh")
+    ),
+    description="Look how old the cache is, and nothing else.",
+)
+
+hourly_cache_age = dg.ScheduleDefinition(
+    name="hourly_cache_age",
+    job=cache_age,
+    cron_schedule="15 * * * *",
+    execution_timezone="UTC",
+    description="Each hour, whether or not anything else runs: a pipeline that stopped tells nobody.",
+)
+
 nightly = dg.ScheduleDefinition(
     name="nightly",
     job=everything,

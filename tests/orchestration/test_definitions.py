@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from orchestration.lib.manifest import (
     prepared_manifest,
     with_attached_tests,
 )
+from serving.clock import utc_now
+from tests.serving.api.served import fill, world
 from tests.workspaces import ManifestCache, WorkspaceUnderTest, make_workspace
 
 pytestmark = pytest.mark.xdist_group("dagster")
@@ -172,6 +175,7 @@ def test_the_schedules_run_at_night_in_utc(definitions: dg.Definitions) -> None:
         ("nightly", "30 2 * * *"),
         ("nightly_compaction", "30 1 * * *"),
         ("weekly_erasure", "30 4 * * 0"),
+        ("hourly_cache_age", "15 * * * *"),
     ):
         schedule = definitions.resolve_schedule_def(name)
         assert (schedule.cron_schedule, schedule.execution_timezone) == (cron, "UTC")
@@ -184,6 +188,23 @@ def test_the_compaction_is_a_job_of_its_own(definitions: dg.Definitions) -> None
         assert job.description
         result = job.execute_in_process(instance=instance, raise_on_error=False)
     assert result.success
+
+
+def test_a_cache_that_nothing_brings_up_to_date_fails_the_check_of_its_age(
+    definitions: dg.Definitions, small: WorkspaceUnderTest, tmp_path: Path
+) -> None:
+    job = definitions.resolve_job_def("cache_age")
+    url = small.workspace.cache_url
+    with dg.instance_for_test() as instance:
+        # the last sync was in time, and then the pipeline stopped
+        for hours, succeeds in ((1, True), (100, False)):
+            fill(tmp_path, url, world(), utc_now() - timedelta(hours=hours))
+            result = job.execute_in_process(instance=instance, raise_on_error=False)
+            (check,) = result.get_asset_check_evaluations()
+            assert (check.check_name, check.passed) == ("cache_is_fresh", succeeds)
+            assert result.success is succeeds
+            names = {step.step_key for step in result.all_events if step.step_key}
+            assert names == {"serving_cache_cache_is_fresh"}, "nothing else runs"
 
 
 def test_a_failed_check_is_named_with_its_table_and_file() -> None:

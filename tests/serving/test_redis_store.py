@@ -339,9 +339,7 @@ def test_a_server_that_forgot_is_noticed_and_filled_again(
         raw(workspace).flushall()
     elif loss == "one value":
         raw(workspace).delete("attune:v:hot_user_profiles:1:{user7}")
-        # fewer keys than rows is all that a server tells without being read
-        raw(workspace).delete("attune:views", "attune:erased", "attune:controls")
-        raw(workspace).delete("attune:v:hot_user_profiles:1:{user8}")
+        # fewer keys than there must be is all that a server tells without being read
     else:
         server.stop()
         server.start()

@@ -275,7 +275,7 @@ def test_an_erasure_in_the_middle_of_a_fill_is_never_undone_by_it(workspace: Wor
     workspace.build({f"user{number}": f"value-of-{number}." for number in range(100)})
     workspace.sync()
     workspace.build({f"user{number}": f"later-of-{number}." for number in range(100)})
-    seen = []
+    seen: list[Read] = []
 
     class ErasedMeanwhile(SqliteStore):
         def _write_entries(self, change_set: ChangeSet, generation: int) -> int:
@@ -312,6 +312,23 @@ def test_readers_look_at_controls_before_values(workspace: Workspace, statement:
             number: name for number, name, _ in reader._connection.execute("pragma database_list")
         }
     assert [files[number] for number in begun] == ["main", "served"]
+
+
+def test_a_held_state_has_the_controls_of_before_its_values(workspace: Workspace) -> None:
+    workspace.build({"a": "believed"})
+    workspace.sync()
+    workspace.store.add_control(Control("a", "e", b"{}"))
+    with open_store(workspace.url, read_only=True) as reader:
+        reader.hold()
+        assert reader.meta(VIEW) is not None
+        workspace.build({"a": "nothing"})
+        workspace.sync()
+        workspace.store.settle([("a", "e")])
+        read = reader.read(VIEW, "a")
+        reader.release()
+        assert read.entry is not None
+        assert (read.entry.payload, read.controls) == (b"believed", (b"{}",))
+        assert reader.read(VIEW, "a").controls == ()
 
 
 def test_what_a_user_said_leaves_no_byte_in_the_files_once_they_are_erased(
