@@ -77,15 +77,20 @@ def main() -> None:
         app()
     except (AttuneError, IngestError, ServingError, ValueError) as error:
         # simulator and serving raise ValueError for arguments out of range
-        shown = error.as_dict() if isinstance(error, AttuneError) else {"error": str(error)}
-        if "--json" in sys.argv:
-            sys.stdout.write(orjson.dumps(shown).decode() + "\n")
-        console = Console(stderr=True, soft_wrap=True, highlight=False)
-        console.print(f"[red]error[/]: {escape(shown['error'])}")
-        for label, value in (("where", shown.get("where")), ("next", shown.get("next"))):
-            if value:
-                console.print(f"[dim]{label}[/]: {escape(value)}")
+        _show_error(error)
         sys.exit(1)
+
+
+def _show_error(error: Exception) -> None:
+    """Say what happened and what to do next, with `--json` on standard output too."""
+    shown = error.as_dict() if isinstance(error, AttuneError) else {"error": str(error)}
+    if "--json" in sys.argv:
+        sys.stdout.write(orjson.dumps(shown).decode() + "\n")
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(f"[red]error[/]: {escape(shown['error'])}")
+    for label, value in (("where", shown.get("where")), ("next", shown.get("next"))):
+        if value:
+            console.print(f"[dim]{label}[/]: {escape(value)}")
 
 
 @app.command(epilog="Example: `attune init my-declarations`, then edit the CSV files in it.")
@@ -564,16 +569,23 @@ def follow(
     """Bring what arrives in the inbox to the cache between whole builds.
 
     Only the hot marts that are declared for it are built, with their tests, and synced; everything
-    else waits for the next `attune run`.
+    else waits for the next `attune run`. A turn that fails is said and done again.
     """
+    from orchestration.ingest import IngestError
     from orchestration.lib import render
     from orchestration.lib.runs import HotPath
+    from serving.errors import ServingError
 
     hot_path = HotPath(_workspace())
     while True:
-        report = hot_path.follow(Stages())
-        if report.loaded_files or once:
-            _show(asdict(report), render.followed(report), as_json=as_json)
+        try:
+            report = hot_path.follow(Stages())
+            if report.built_nodes or once:
+                _show(asdict(report), render.followed(report), as_json=as_json)
+        except (AttuneError, IngestError, ServingError) as error:
+            if once:
+                raise
+            _show_error(error)
         if once:
             return
         try:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ERASABLE_SELECTION = "+int_records_erasable"
 # stands while the lake may have forgotten somebody whom the warehouse's file has not
 ERASURE_UNFINISHED = "erasure.unfinished"
+# stands while the lake may hold what the cache does not
+HOT_PATH_UNFINISHED = "hot_path.unfinished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,19 +225,25 @@ class HotPath:
     def follow(self, stages: Stages) -> FollowReport:
         """Load what waits, build the marts of the hot path and sync them; nothing waits, nothing runs.
 
+        What a turn loaded and could not build or sync is built by the next, whatever waits then.
+
         Raises:
             AttuneError: a wrong declaration or a failed build.
             IngestError: another ingest runs, or the key cannot be used.
             ServingError: the cache cannot be written.
         """
         workspace = self._workspace
-        if not steps.inbox_files(workspace):
+        unfinished = workspace.home / HOT_PATH_UNFINISHED
+        is_due = unfinished.exists()
+        if not is_due and not steps.inbox_files(workspace):
             return FollowReport(0, [], 0, 0, {}, {})
         require_declarations(workspace.declarations, workspace.project_dir)
+        unfinished.touch()
         with stages.stage("ingest", "files") as update:
             loads = steps.ingest(workspace, on_progress=update)
         refused = [each.file_name for each in loads.refused]
-        if not loads.batch_ids:
+        if not loads.batch_ids and not is_due:
+            unfinished.unlink()
             return FollowReport(0, refused, 0, 0, dict(stages.seconds), {})
         with stages.stage("parse", "project"):
             if self._parsed is None or is_outdated(workspace):
@@ -250,6 +258,7 @@ class HotPath:
             )
         with stages.stage("sync", "views"):
             moved = steps.sync(workspace, only_hot_path=True).moved
+        unfinished.unlink()
         return FollowReport(
             loaded_files=len(loads.batch_ids),
             refused_files=refused,

@@ -133,7 +133,7 @@ class Cache:
         except ServingError as error:
             self._fail(error)
             return None
-        return found if self.outbox.is_empty else self.outbox.laid_over(key, found)
+        return self.outbox.laid_over(key, found) if self.outbox.waiting else found
 
     def read_many(self, keys: Sequence[str]) -> dict[str, Read] | None:
         """Return what is known under the keys, or None if the cache cannot be read."""
@@ -144,7 +144,7 @@ class Cache:
         except ServingError as error:
             self._fail(error)
             return None
-        return found if self.outbox.is_empty else self.outbox.laid_over_all(keys, found)
+        return self.outbox.laid_over_all(keys, found) if self.outbox.waiting else found
 
     async def read_together(self, keys: Sequence[str]) -> dict[str, Read] | None:
         """Return what is known under the keys; a server is asked once for all who ask meanwhile.
@@ -177,7 +177,7 @@ class Cache:
             try:
                 reading = loop.run_in_executor(self._server_thread, self._read_server, wanted)
                 found = await asyncio.wait_for(reading, READ_SECONDS)
-                if not self.outbox.is_empty:
+                if self.outbox.waiting:
                     found = self.outbox.laid_over_all(wanted, found)
             except TimeoutError:
                 self._fail(StoreError(f"the server took longer than {READ_SECONDS:g} seconds"))

@@ -27,7 +27,6 @@ DECLARED_VIEWS = (
     DECISION_POINTS_VIEW,
     POLICY_VIEW,
 )
-EVERYWHERE = "all"
 
 
 @dataclass(frozen=True, slots=True)

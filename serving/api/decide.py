@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from serving.api.catalog import EVERYWHERE, EXPERIMENTS_VIEW, POLICY_VIEW, attribute_names
+from serving.api.catalog import EXPERIMENTS_VIEW, POLICY_VIEW, attribute_names
 from serving.buckets import assign, bucket, pick
 from serving.client import PROFILE_VIEW
+from serving.overlay import EVERYWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from serving.api import events
-from serving.api.catalog import EVERYWHERE, POLICY_VIEW
+from serving.api.catalog import POLICY_VIEW
 from serving.api.controls import append_event
 from serving.api.decide import (
     MISSING,
@@ -29,6 +29,7 @@ from serving.api.decide import (
 )
 from serving.api.errors import ApiError, unavailable
 from serving.api.profiles import GONE, STALE
+from serving.overlay import EVERYWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -52,7 +52,8 @@ class Outbox:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._waiting: deque[Word] = deque()
+        # what the cache has not got yet, oldest first
+        self.waiting: deque[Word] = deque()
         self._writing: asyncio.Task[None] | None = None
         self._ending = asyncio.Event()
         self._has_failed = False
@@ -69,7 +70,7 @@ class Outbox:
             StoreError: it is not written yet; it will be as soon as the cache takes it.
         """
         word = Word(keys, event_id, payload, asyncio.get_running_loop().create_future())
-        self._waiting.append(word)
+        self.waiting.append(word)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
         try:
@@ -79,7 +80,7 @@ class Outbox:
 
     def laid_over(self, key: str, read: Read | None) -> Read | None:
         """Lay what waits over what was read under a key; None: nothing was, nor does anything wait."""
-        for word in self._waiting:
+        for word in self.waiting:
             if key not in word.keys:
                 continue
             if word.payload is None:
@@ -96,21 +97,16 @@ class Outbox:
         laid = {key: self.laid_over(key, found.get(key)) for key in keys}
         return {key: read for key, read in laid.items() if read is not None}
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether the cache has everything that was said."""
-        return not self._waiting
-
     async def close(self) -> None:
         """Try once more what waits, finish what was begun, and end the threads."""
         self._ending.set()
         if self._writing is not None:
             await asyncio.wait([self._writing])
-        if self._waiting:
+        if self.waiting:
             log.error(
                 "%d statements of users are in the inbox but not in the cache: they are in force "
                 "from the next build",
-                len(self._waiting),
+                len(self.waiting),
             )
         if self._cleaning:
             await asyncio.wait(self._cleaning)
@@ -119,30 +115,30 @@ class Outbox:
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiting:
-            word = self._waiting[0]
+        while self.waiting:
+            word = self.waiting[0]
             is_last = self._ending.is_set()
             try:
                 await loop.run_in_executor(self._writer, self._write_one, word)
             except ErasedError as error:
-                self._waiting.popleft()
+                self.waiting.popleft()
                 _tell(word, error)
             except ServingError as error:
                 if not self._has_failed:
                     log.error("the cache cannot be written, what users say waits: %s", error)  # noqa: TRY400
                 self._has_failed = True
-                for each in self._waiting:
+                for each in self.waiting:
                     _tell(each, error)
                 if is_last:
                     return
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._ending.wait(), RETRY_SECONDS)
             else:
-                self._waiting.popleft()
+                self.waiting.popleft()
                 _tell(word, None)
                 if word.payload is None:
                     self._clean_soon(word.keys)
-                if self._has_failed and not self._waiting:
+                if self._has_failed and not self.waiting:
                     log.warning("the cache can be written again and holds what users said")
                     self._has_failed = False
 

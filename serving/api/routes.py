@@ -10,13 +10,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.api import controls, events, tokens
-from serving.api.catalog import EVERYWHERE
 from serving.api.errors import ApiError, bad_request, unavailable
 from serving.api.flags import FlagError, Subject, etag_of, flag_body
 from serving.api.flags import Request as FlagRequest
 from serving.api.limits import read_body
 from serving.api.requests import json_object, path_text, text_field
 from serving.client import PROFILE_VIEW
+from serving.overlay import EVERYWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

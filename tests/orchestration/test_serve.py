@@ -182,7 +182,7 @@ def test_tokens_are_listed_and_revoked(tmp_path: Path) -> None:
     text = said(tmp_path, "tokens", "create", "--role", "read", "--name", "[red]x").strip()
     listed = said(tmp_path, "tokens", "list")
     assert "[red]x" in listed
-    assert text.split("_")[2] not in listed
+    assert text.split("_", 2)[2] not in listed
     (token,) = json.loads(said(tmp_path, "tokens", "list", "--json"))["tokens"]
     assert (token["roles"], token["subject"]) == (["read"], None)
     assert "secret_hash" not in token

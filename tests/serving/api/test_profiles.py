@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.api.cache import Cache
+from serving.api.profiles import Profiles
 from serving.api.tokens import revoke_token
 from serving.store import Control, open_store
 from tests.serving.api.served import (
@@ -271,7 +273,12 @@ def test_controls_that_another_process_wrote_are_served(tmp_path: Path) -> None:
         assert get(served, ANNA)["profile"]["preferences"] == []
 
 
-def test_no_identifier_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_identifier_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Profiles, __: Served) -> None:
+        raise ZeroDivisionError
+
     caplog.set_level(logging.DEBUG)
     with serving(tmp_path) as served, served.client() as client:
         for user in (ANNA, BERT, UNKNOWN):
@@ -285,9 +292,19 @@ def test_no_identifier_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         (tmp_path / "cache.sqlite").unlink()
         served.settle()
         metrics = client.get("/metrics").text
-    own = [record for record in caplog.records if record.name.startswith(("serving", "uvicorn"))]
-    assert own
-    logged = "\n".join(record.getMessage() for record in own) + metrics
+        # a bug, whose traceback is logged, and a request that is no HTTP
+        monkeypatch.setattr(Profiles, "why", broken)
+        for user in (ANNA, BERT, UNKNOWN):
+            assert client.get(f"/v1/users/{quote(user, safe='')}/why").status_code == 500
+            with socket.create_connection(("127.0.0.1", served.port)) as raw:
+                raw.sendall(f"GET /v1/users/{user}/profile\r\n\r\n".encode())
+                raw.recv(1)
+    # the requests that this test makes are the client's to log, under its own names
+    formatter = logging.Formatter()
+    own = [each for each in caplog.records if not each.name.startswith(("httpx", "httpcore"))]
+    assert {"serving.api.cache", "uvicorn.error"} <= {record.name for record in own}
+    logged = "\n".join(map(formatter.format, own)) + metrics
+    assert "Traceback" in logged
     for user in (ANNA, BERT, UNKNOWN):
         for word in (user, quote(user, safe=""), *pseudonyms(user)):
             assert word not in logged
