@@ -1,7 +1,7 @@
 {#- Why a judged estimate has no always-valid interval of its relative effect, where it has none. -#}
 {% macro sequential_missing_reason(relation) -%}
     case
-        when {{ relation }}.status != 'ok' then null
+        when coalesce({{ relation }}.status, '') != 'ok' then null
         when {{ relation }}.log_e_value is null and coalesce({{ relation }}.tuning_units, 0e0) = 0e0
             then 'no_tuning_sample'
         when

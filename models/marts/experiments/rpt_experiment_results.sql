@@ -189,21 +189,21 @@ select
     counted.treatment_units,
     {{ experiment_result_columns('judged') }},
     case
-        when judged.status != 'ok' then null
+        when coalesce(judged.status, '') != 'ok' then null
         when counted.inference = 'fixed' then 'fixed_horizon'
         when looks.look is not null then 'repeated'
         else 'always_valid'
     end as deciding_interval,
     {%- for end in ['lower', 'upper'] %}
     case
-        when judged.status != 'ok' then null
+        when coalesce(judged.status, '') != 'ok' then null
         when counted.inference = 'fixed' then judged.relative_ci_{{ end }}
         when looks.look is not null then looks.repeated_ci_{{ end }}
         else judged.sequential_ci_{{ end }}
     end as deciding_ci_{{ end }},
     {%- endfor %}
     case
-        when judged.status != 'ok' then null
+        when coalesce(judged.status, '') != 'ok' then null
         when counted.inference = 'fixed' then {{ relative_missing_reason('judged') }}
         when looks.look is not null then looks.repeated_missing_reason
         else {{ sequential_missing_reason('judged') }}

@@ -439,6 +439,51 @@ def test_e_values_by_benjamini_hochberg(vectors: Vectors) -> None:
     assert rejected == vector["expected"]["reject"]
 
 
+def test_e_values_of_the_programme_by_benjamini_hochberg(vectors: Vectors) -> None:
+    vector = vectors["e_bh"]
+    given = vector["input"]["e_values"]
+    columns = {
+        **dict.fromkeys(("experiment_name", "metric_name", "treatment_variant"), "varchar"),
+        **dict.fromkeys(("adjustment", "family", "inference", "status"), "varchar"),
+        **dict.fromkeys(("is_final", "is_deciding"), "boolean"),
+        **dict.fromkeys(("p_value", "log_e_value"), "double"),
+    }
+    names = [f"experiment {place}" for place in range(len(given))]
+    with duckdb.connect() as connection:
+        declare_states(
+            connection, [{"experiment_name": name, "is_complete": False} for name in names]
+        )
+        fill(
+            connection,
+            "int_experiment_adjusted",
+            columns,
+            [
+                {
+                    "experiment_name": name,
+                    "metric_name": "one",
+                    "treatment_variant": "treatment",
+                    "adjustment": "none",
+                    "family": "success",
+                    "inference": "sequential",
+                    "status": "ok",
+                    "is_final": True,
+                    "is_deciding": True,
+                    "log_e_value": math.log(e_value),
+                }
+                for name, e_value in zip(names, given, strict=True)
+            ],
+        )
+        build(connection, "int_experiment_programme")
+        found = {
+            row["experiment_name"]: row
+            for row in rows(connection, "select * from int_experiment_programme")
+        }
+    alpha = vector["settings"]["alpha"]
+    rejected = [int(found[name]["programme_p_value_adjusted"] <= alpha) for name in names]
+    assert rejected == vector["expected"]["reject"]
+    assert {row["programme_method"] for row in found.values()} == {"e_bh"}
+
+
 def test_group_sequential_bounds(vectors: Vectors) -> None:
     vector = vectors["bounds_gst_4"]
     looks = list(
