@@ -15,7 +15,15 @@ import duckdb
 import pytest
 
 from tests.dbt.experiments.model_sql import Row, build, fill, render, rows
-from tests.dbt.experiments.scorecards import NAMES, Arm, Comparison, adjust, declare, judge
+from tests.dbt.experiments.scorecards import (
+    NAMES,
+    Arm,
+    Comparison,
+    adjust,
+    declare,
+    judge,
+    put_arms,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -582,6 +590,7 @@ def test_both_parts_of_a_ratio_are_capped_over_the_same_population(vectors: Vect
             },
             [],
         )
+        put_arms(connection)
         build(connection, "int_experiment_caps", "int_experiment_unit_values")
         (row,) = rows(
             connection,
