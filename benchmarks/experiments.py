@@ -73,7 +73,7 @@ with raw as (
 select
     'experiment', '{metric}', '{kind}', unit_id, variant, date '2026-01-28', true,
     numerator, denominator, covariate_numerator, covariate_denominator,
-    covariate_numerator is not null,
+    covariate_numerator is not null, 'experiment|{metric}|' || variant,
     numerator - n, denominator - d, covariate_numerator - cn, covariate_denominator - cd
 from raw cross join shifts
 """
@@ -82,8 +82,14 @@ create table int_experiment_unit_values (
     experiment_name varchar, metric_name varchar, kind varchar, unit_id varchar, variant varchar,
     as_of_date date, is_latest boolean, raw_numerator double, raw_denominator double,
     raw_covariate_numerator double, raw_covariate_denominator double, has_history boolean,
-    numerator double, denominator double, covariate_numerator double, covariate_denominator double
+    arm_key varchar, numerator double, denominator double, covariate_numerator double,
+    covariate_denominator double
 )
+"""
+ARMS = """
+create table int_experiment_arms as
+select distinct arm_key, experiment_name, metric_name, kind, variant
+from int_experiment_unit_values
 """
 SEGMENTS = """
 create table int_experiment_unit_segments as
@@ -152,6 +158,7 @@ def put_units(path: Path, units: int) -> None:
             kind = KINDS.get(metric, "mean")
             connection.execute(UNIT_VALUES.format(metric=metric, kind=kind, **columns | parts))
             say(f"  {metric}: {units:,} rows")
+        connection.execute(ARMS)
         connection.execute(SEGMENTS)
 
 

@@ -57,6 +57,7 @@ TO_MOMENTS = (
     "int_experiment_unit_days",
     "int_experiment_caps",
     "int_experiment_covariates",
+    "int_experiment_arms",
     "int_experiment_unit_values",
     "int_experiment_moments",
     "int_experiment_moments_daily",

@@ -49,7 +49,7 @@ change_sums as (
         kind,
         variant,
         as_of_date,
-        {{ moment_sums() }}
+        {{ moment_sums(sign='sign') }}
     from changes
     where as_of_date is not null
     group by experiment_name, metric_name, kind, variant, as_of_date

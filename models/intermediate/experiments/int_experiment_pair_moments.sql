@@ -39,8 +39,7 @@ shared as (
         unit_values.*,
         pairs.other_experiment_name,
         pairs.other_control_variant,
-        others.variant as other_variant,
-        1 as sign
+        others.variant as other_variant
     from unit_values
     inner join experiment_metrics
         on

@@ -16,6 +16,10 @@ covariates as (
     select * from {{ ref('int_experiment_covariates') }}
 ),
 
+arms as (
+    select * from {{ ref('int_experiment_arms') }}
+),
+
 capped as (
     select
         unit_days.experiment_name,
@@ -58,15 +62,33 @@ shifts as (
     from capped
     where is_latest
     group by experiment_name, metric_name
+),
+
+arm_shifts as (
+    select
+        arms.arm_key,
+        arms.experiment_name,
+        arms.metric_name,
+        arms.variant
+        {%- for part in moment_parts() %},
+        shifts.{{ part }}_shift
+        {%- endfor %}
+    from arms
+    inner join shifts
+        on
+            arms.experiment_name = shifts.experiment_name
+            and arms.metric_name = shifts.metric_name
 )
 
 select
-    capped.*
+    capped.*,
+    arm_shifts.arm_key
     {%- for part in moment_parts() %},
-    capped.raw_{{ part }} - shifts.{{ part }}_shift as {{ part }}
+    capped.raw_{{ part }} - arm_shifts.{{ part }}_shift as {{ part }}
     {%- endfor %}
 from capped
-inner join shifts
+inner join arm_shifts
     on
-        capped.experiment_name = shifts.experiment_name
-        and capped.metric_name = shifts.metric_name
+        capped.experiment_name = arm_shifts.experiment_name
+        and capped.metric_name = arm_shifts.metric_name
+        and capped.variant = arm_shifts.variant

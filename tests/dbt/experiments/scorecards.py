@@ -80,6 +80,15 @@ class Comparison:
     quantiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
+def put_arms(connection: duckdb.DuckDBPyConnection) -> None:
+    """Declare the arms that int_experiment_unit_days has."""
+    connection.execute(
+        "create table int_experiment_arms as "
+        "select distinct concat(experiment_name, '|', metric_name, '|', variant) as arm_key, "
+        "experiment_name, metric_name, kind, variant from int_experiment_unit_days"
+    )
+
+
 def declare(connection: duckdb.DuckDBPyConnection, comparisons: Iterable[Comparison]) -> None:
     """Fill the tables of declarations; the metric of an experiment has its name."""
     given = list(comparisons)

@@ -17,7 +17,15 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from tests.dbt.experiments.model_sql import Row, build, fill, render, rows
-from tests.dbt.experiments.scorecards import NAMES, Arm, Comparison, adjust, declare, judge
+from tests.dbt.experiments.scorecards import (
+    NAMES,
+    Arm,
+    Comparison,
+    adjust,
+    declare,
+    judge,
+    put_arms,
+)
 from tests.dbt.experiments.test_sequential_bounds import spent
 
 if TYPE_CHECKING:
@@ -663,6 +671,7 @@ def test_both_parts_of_a_ratio_are_capped_over_the_same_population(vectors: Vect
             },
             [],
         )
+        put_arms(connection)
         build(connection, "int_experiment_caps", "int_experiment_unit_values")
         (row,) = rows(
             connection,

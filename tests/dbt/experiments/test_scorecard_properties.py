@@ -19,7 +19,16 @@ from tests.dbt.experiments.model_sql import (
     render,
     rows,
 )
-from tests.dbt.experiments.scorecards import MOMENTS, NAMES, PARTS, Arm, Comparison, adjust, judge
+from tests.dbt.experiments.scorecards import (
+    MOMENTS,
+    NAMES,
+    PARTS,
+    Arm,
+    Comparison,
+    adjust,
+    judge,
+    put_arms,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +375,9 @@ def test_declared_comparisons_without_data_count() -> None:
     )
 
 
-def moments_of(sql: str, days: int = 1) -> list[Row]:
+def moments_of(
+    sql: str, days: int = 1, *, kind: str = "ratio", is_covered: bool = True
+) -> list[Row]:
     """Moments of units that a query makes: unit_id, variant, numerator, denominator, covariate."""
     with duckdb.connect() as connection:
         fill(connection, "int_experiment_unit_days", UNIT_DAYS, [])
@@ -374,16 +385,20 @@ def moments_of(sql: str, days: int = 1) -> list[Row]:
         connection.execute(f"create table units as {sql}")
         connection.execute(
             "insert into int_experiment_unit_days by name "
-            "select 'one' as experiment_name, 'one' as metric_name, 'ratio' as kind, variant, "
+            "select 'one' as experiment_name, 'one' as metric_name, $kind as kind, variant, "
             "unit_id::varchar as unit_id, date '2026-03-01' + day::integer as as_of_date, "
-            "day = $days - 1 as is_latest, numerator * (day + 1) / $days as numerator, denominator "
+            "day = $days - 1 as is_latest, numerator * (day + 1) / $days as numerator, "
+            "case when $kind = 'ratio' then denominator else 1e0 end as denominator "
             "from units, range($days) as calendar (day)",
-            {"days": days},
+            {"days": days, "kind": kind},
         )
+        put_arms(connection)
         connection.execute(
             "insert into int_experiment_covariates by name "
             "select 'one' as experiment_name, 'one' as metric_name, unit_id::varchar as unit_id, "
-            "covariate as numerator, 1e0 as denominator, true as has_history from units"
+            "covariate as numerator, case when $kind = 'ratio' then 2e0 + denominator else 1e0 end "
+            "as denominator, unit_id % 3 = 0 as has_history from units where $is_covered",
+            {"kind": kind, "is_covered": is_covered},
         )
         connection.execute(
             "create table int_experiment_caps (experiment_name varchar, metric_name varchar, "
@@ -421,8 +436,15 @@ UNITS = """
 """
 
 
-def test_merged_moments_are_those_of_one_pass_and_of_the_last_day() -> None:
-    found = moments_of(UNITS.format(units=4000, mean=10, spread=3), days=3)
+# all units together have only the sums of their shape, segments and days have all of them
+@pytest.mark.parametrize("kind", ["mean", "ratio"])
+@pytest.mark.parametrize("is_covered", [False, True])
+def test_merged_moments_are_those_of_one_pass_and_of_the_last_day(
+    kind: str, is_covered: bool
+) -> None:
+    found = moments_of(
+        UNITS.format(units=4000, mean=10, spread=3), days=3, kind=kind, is_covered=is_covered
+    )
     columns = [name for name, kind in MOMENTS.items() if kind == "double"]
     for variant in ("control", "treatment"):
         rows_of = [row for row in found if row["variant"] == variant]
@@ -430,8 +452,12 @@ def test_merged_moments_are_those_of_one_pass_and_of_the_last_day() -> None:
         (last,) = [row for row in rows_of if row["segment_name"] == "last day"]
         parts = [row for row in rows_of if row["segment_name"] == "part"]
         assert len(parts) == 7
-        assert sum(row["units"] for row in parts) == whole["units"] == last["units"]
+        for column in ("units", "units_without_history"):
+            assert sum(row[column] for row in parts) == whole[column] == last[column]
         for column in columns:
+            if not is_covered and "covariate" in column:
+                assert {row[column] for row in (whole, last, *parts)} == {None}
+                continue
             scale = whole[column] if column.endswith("total") else whole["units"]
             merged = math.fsum(row[column] for row in parts)
             assert merged == pytest.approx(whole[column], rel=1e-12, abs=1e-12 * scale), column
