@@ -75,10 +75,12 @@ def test_nothing_may_be_read_at_any_time_before_variances_are_known(models: Mode
     reasons = {look["metric_name"]: set[str | None]() for look in judged}
     for look in judged:
         reasons[look["metric_name"]].add(look["sequential_missing_reason"])
-        has_verdict = look["sequential_missing_reason"] is None
+        # an uncertain control leaves the test standing, but no bounded change in percent of it
+        has_verdict = look["sequential_missing_reason"] in (None, "weak_denominator")
+        has_interval = look["sequential_missing_reason"] is None
         assert (look["log_e_value"] is not None) is has_verdict
-        assert (look["sequential_ci_lower"] is not None) <= has_verdict
-    assert reasons == {
+        assert (look["sequential_ci_lower"] is not None) is has_interval
+    assert {metric: found - {"weak_denominator"} for metric, found in reasons.items()} == {
         "spend": {"too_few_units", None},
         "conversion": {"too_few_units", None},
         "click_rate": {"sparse_denominator", None},

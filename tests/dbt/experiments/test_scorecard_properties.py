@@ -127,7 +127,8 @@ def test_relative_interval_leaves_0_out_exactly_where_the_absolute_one_does() ->
 def missing_reasons(judged: list[Row]) -> list[tuple[str | None, str | None]]:
     """Why judged estimates have no relative and no always-valid interval."""
     numbers = ("baseline", "relative_g", "sequential_g", "log_e_value", "tuning_units")
-    columns = {"status": "varchar"} | dict.fromkeys(numbers, "double")
+    units = ("control_units", "treatment_units")
+    columns = {"status": "varchar"} | dict.fromkeys((*numbers, *units), "double")
     with duckdb.connect() as connection:
         fill(
             connection, "judged", columns, [{name: row[name] for name in columns} for row in judged]
