@@ -1,23 +1,69 @@
 {#- The rows that moments add up: each change of a unit's value, capped, beside its covariate, and
     shifted by the metric's means so that variances keep their digits. -#}
 {{ overwrite_by('int_experiment_versions', 'experiment_name') }}
+{%- set outcomes = ['numerator', 'denominator'] %}
 with
-
-unit_days as (
-    select * from {{ ref('int_experiment_unit_days') }}
-    where {{ is_touched('experiment_name') }}
-),
 
 caps as (
     select * from {{ ref('int_experiment_caps') }}
 ),
 
-covariates as (
-    select * from {{ ref('int_experiment_covariates') }}
-),
-
 arms as (
     select * from {{ ref('int_experiment_arms') }}
+),
+
+-- units are read twice by name: a shared CTE would be copied in whole before they are joined
+outcome_shifts as (
+    select
+        unit_days.experiment_name,
+        unit_days.metric_name
+        {%- for part in outcomes %},
+        avg(
+            case
+                when unit_days.{{ part }} > caps.{{ part }}_cap then caps.{{ part }}_cap
+                else unit_days.{{ part }}
+            end
+        ) as {{ part }}_shift
+        {%- endfor %}
+    from {{ ref('int_experiment_unit_days') }} as unit_days
+    left join caps
+        on
+            unit_days.experiment_name = caps.experiment_name
+            and unit_days.metric_name = caps.metric_name
+    where unit_days.is_latest and {{ is_touched('unit_days.experiment_name') }}
+    group by unit_days.experiment_name, unit_days.metric_name
+),
+
+covariate_shifts as (
+    select
+        experiment_name,
+        metric_name
+        {%- for part in outcomes %},
+        avg({{ part }}) as {{ part }}_shift
+        {%- endfor %}
+    from {{ ref('int_experiment_covariates') }}
+    group by experiment_name, metric_name
+),
+
+arm_shifts as (
+    select
+        arms.arm_key,
+        arms.experiment_name,
+        arms.metric_name,
+        arms.variant
+        {%- for part in outcomes %},
+        outcome_shifts.{{ part }}_shift,
+        covariate_shifts.{{ part }}_shift as covariate_{{ part }}_shift
+        {%- endfor %}
+    from arms
+    inner join outcome_shifts
+        on
+            arms.experiment_name = outcome_shifts.experiment_name
+            and arms.metric_name = outcome_shifts.metric_name
+    left join covariate_shifts
+        on
+            arms.experiment_name = covariate_shifts.experiment_name
+            and arms.metric_name = covariate_shifts.metric_name
 ),
 
 capped as (
@@ -28,56 +74,27 @@ capped as (
         unit_days.unit_id,
         unit_days.variant,
         unit_days.as_of_date,
-        unit_days.is_latest,
+        unit_days.is_latest
+        {%- for part in outcomes %},
         case
-            when unit_days.numerator > caps.numerator_cap then caps.numerator_cap
-            else unit_days.numerator
-        end as raw_numerator,
-        case
-            when unit_days.denominator > caps.denominator_cap then caps.denominator_cap
-            else unit_days.denominator
-        end as raw_denominator,
+            when unit_days.{{ part }} > caps.{{ part }}_cap then caps.{{ part }}_cap
+            else unit_days.{{ part }}
+        end as raw_{{ part }}
+        {%- endfor %},
         covariates.numerator as raw_covariate_numerator,
         covariates.denominator as raw_covariate_denominator,
         coalesce(covariates.has_history, false) as has_history
-    from unit_days
+    from {{ ref('int_experiment_unit_days') }} as unit_days
     left join caps
         on
             unit_days.experiment_name = caps.experiment_name
             and unit_days.metric_name = caps.metric_name
-    left join covariates
+    left join {{ ref('int_experiment_covariates') }} as covariates
         on
             unit_days.experiment_name = covariates.experiment_name
             and unit_days.metric_name = covariates.metric_name
             and unit_days.unit_id = covariates.unit_id
-),
-
-shifts as (
-    select
-        experiment_name,
-        metric_name
-        {%- for part in moment_parts() %},
-        avg(raw_{{ part }}) as {{ part }}_shift
-        {%- endfor %}
-    from capped
-    where is_latest
-    group by experiment_name, metric_name
-),
-
-arm_shifts as (
-    select
-        arms.arm_key,
-        arms.experiment_name,
-        arms.metric_name,
-        arms.variant
-        {%- for part in moment_parts() %},
-        shifts.{{ part }}_shift
-        {%- endfor %}
-    from arms
-    inner join shifts
-        on
-            arms.experiment_name = shifts.experiment_name
-            and arms.metric_name = shifts.metric_name
+    where {{ is_touched('unit_days.experiment_name') }}
 )
 
 select
