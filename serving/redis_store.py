@@ -131,7 +131,7 @@ class RedisStore:
         return {key: entry for key, value in values.items() if (entry := _entry(value)) is not None}
 
     def read(self, view: str, key: str) -> Read:
-        return self.read_many(view, [key]).get(key) or Read(None, (), is_erased=False)
+        return self.read_many(view, [key]).get(key) or Read(None)
 
     def read_many(self, view: str, keys: Sequence[str]) -> dict[str, Read]:
         found: dict[str, Read] = {}
@@ -141,11 +141,12 @@ class RedisStore:
             values, lines = self._values(view, keys, first=names)
             for key, line in zip(keys, lines, strict=True):
                 entry = _entry(values[key]) if key in values else None
-                controls = tuple(payload for _, payload in _controls(line))
+                # nearly nobody has said anything since the last build
+                controls = () if line is None else tuple(said for _, said in _controls(line))
                 if entry is not None or controls:
-                    found[key] = Read(entry, controls, is_erased=False)
+                    found[key] = Read(entry, controls)
                 elif self._is_erased(key):
-                    found[key] = Read(None, (), is_erased=True)
+                    found[key] = Read(None, is_erased=True)
         return found
 
     def hold(self) -> None:
@@ -808,13 +809,7 @@ def _entry(value: bytes) -> Entry | None:
     generation, as_of_us, schema_version, content_hash = header.decode().split("|")
     if content_hash == TOMBSTONE_HASH:
         return None
-    return Entry(
-        payload,
-        content_hash,
-        int(generation, 16),
-        schema_version,
-        from_microseconds(int(as_of_us, 16)),
-    )
+    return Entry(payload, content_hash, int(generation, 16), schema_version, int(as_of_us, 16))
 
 
 def _controls(lines: bytes | None) -> Iterator[tuple[str, bytes]]:

@@ -51,7 +51,8 @@ class Cache:
         self._now = now
         self._on_trouble = on_trouble
         self._reader: Store | None = None
-        self._has_snapshot = False
+        # the reader while it holds the snapshot of this turn
+        self._held: Store | None = None
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="cache-look")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="cache-write")
         # a file needs no round trip: alone is as good as together
@@ -61,16 +62,13 @@ class Cache:
         self._trouble = ""
         self.catalog = Catalog(declared=declared)
         self.is_available = False
+        # whether the profiles are older than declared, or were never synced
+        self.is_stale = True
 
     @property
     def freshness(self) -> Freshness | None:
         """How old the profiles are; None before the first sync."""
         return self.catalog.freshness
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether the profiles are older than declared, or were never synced."""
-        return self.freshness is None or self.freshness.is_stale
 
     async def look(self) -> None:
         """Read catalog and freshness anew, and say whether the cache can be read."""
@@ -86,6 +84,7 @@ class Cache:
         elif self.catalog.freshness.synced_at != before.freshness.synced_at:
             # the file may be another one since the sync
             self._drop_reader()
+        self.is_stale = self.freshness is None or self.freshness.is_stale
         if self._trouble:
             log.warning("the cache can be read again")
         self._trouble, self.is_available = "", True
@@ -95,7 +94,7 @@ class Cache:
         if not self.is_available:
             return None
         try:
-            return self._in_turn().read(PROFILE_VIEW, key)
+            return (self._held or self._hold()).read(PROFILE_VIEW, key)
         except ServingError as error:
             self._fail(error)
             return None
@@ -168,25 +167,24 @@ class Cache:
             self._reader = open_store(self._url, read_only=True)
         return self._reader
 
-    def _in_turn(self) -> Store:
+    def _hold(self) -> Store:
         """The reader, in a snapshot that all who ask in this turn of the loop share.
 
         Their requests had all come before it: each sees whatever was answered before it was sent.
         """
         store = self._opened()
-        if not self._has_snapshot:
-            store.hold()
-            self._has_snapshot = True
-            asyncio.get_running_loop().call_soon(self._end_turn)
+        store.hold()
+        self._held = store
+        asyncio.get_running_loop().call_soon(self._end_turn)
         return store
 
     def _end_turn(self) -> None:
-        if self._reader is not None and self._has_snapshot:
-            self._has_snapshot = False
-            self._reader.release()
+        if self._held is not None:
+            held, self._held = self._held, None
+            held.release()
 
     def _drop_reader(self) -> None:
-        self._has_snapshot = False
+        self._held = None
         if self._reader is not None:
             with suppress(StoreError):
                 self._reader.close()
