@@ -14,6 +14,7 @@ Keys, with the default prefix: `attune:meta:VIEW`, `attune:v:VIEW:EPOCH:{KEY}`,
 
 from __future__ import annotations
 
+import secrets
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -280,7 +281,7 @@ class RedisStore:
         removed = 0
         with self._explained("erase from"):
             # a process that dies before the files are clean leaves this mark for the next writer
-            self._client.set(self._name("unclean"), 1)
+            self._client.set(self._name("unclean"), secrets.token_hex(8))
             # remembered first: whatever writes a value later looks here before it shows it
             if keys:
                 self._client.sadd(self._name("erased"), *map(erased_hash, keys))
@@ -707,7 +708,11 @@ class RedisStore:
             return removed + len(pairs)
 
     def _clean(self) -> None:
-        """Have the servers write their files anew, so that no deleted byte is left in them."""
+        """Have the servers write their files anew, so that no deleted byte is left in them.
+
+        The mark of an erasure that comes meanwhile stays: its bytes may be in the new files.
+        """
+        mark = self._client.get(self._name("unclean"))
         for node in self._nodes():
             persistence = node.info("persistence")
             if persistence["aof_enabled"]:
@@ -716,7 +721,8 @@ class RedisStore:
             if self._has_snapshot(node, persistence):
                 node.bgsave()
                 self._wait(node, "rdb_bgsave", "rdb_last_bgsave_status")
-        self._client.delete(self._name("unclean"))
+        if mark is not None:
+            self._run(scripts.FORGET_MARK, [self._name("unclean")], [mark])
 
     def _has_snapshot(self, node: redis.Redis, persistence: dict[str, Any]) -> bool:
         if persistence.get("rdb_saves") or persistence.get("rdb_last_load_keys_loaded"):

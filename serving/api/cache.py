@@ -1,8 +1,8 @@
 """The cache as the API sees it: a reader that never waits for a store that is gone.
 
-Three users of the store, each with its own connection: the event loop reads, one thread looks once
-a second at what is declared and how old everything is, another writes controls and erasures. As
-soon as one of the first two meets trouble nobody reads any more, until a look succeeds.
+Users of the store, each with its own connection: the event loop reads, one thread looks once a
+second at what is declared and how old everything is, another writes controls and erasures, and
+where the cache is a server one more has its files cleaned. As soon as one of the first two meets trouble nobody reads any more, until a look succeeds.
 """
 
 from __future__ import annotations
@@ -57,6 +57,13 @@ class Cache:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="cache-write")
         # a file needs no round trip: alone is as good as together
         self.is_remote = not url.startswith("sqlite:")
+        # a server takes minutes to write its files anew, and controls meanwhile; a file that is
+        # written anew takes none, so that they wait in line for it
+        self._cleaner = (
+            ThreadPoolExecutor(1, thread_name_prefix="cache-clean")
+            if self.is_remote
+            else self._writer
+        )
         self._asking: list[tuple[Sequence[str], asyncio.Future[dict[str, Read] | None]]] = []
         self._cleaning: set[asyncio.Task[None]] = set()
         self._trouble = ""
@@ -149,6 +156,7 @@ class Cache:
             await asyncio.wait(self._cleaning)
         self._looker.shutdown()
         self._writer.shutdown()
+        self._cleaner.shutdown()
         self._drop_reader()
 
     def _answer_all(self) -> None:
@@ -201,7 +209,7 @@ class Cache:
     async def _clean(self, keys: Sequence[str]) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._writer, self._erase, keys, True)
+            await loop.run_in_executor(self._cleaner, self._erase, keys, True)
         except IncompleteErasureError:
             log.warning("erased, but the cache's files are not clean yet: the next sync goes on")
         except ServingError as error:
