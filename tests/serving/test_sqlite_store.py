@@ -275,7 +275,7 @@ def test_an_erasure_in_the_middle_of_a_fill_is_never_undone_by_it(workspace: Wor
     workspace.build({f"user{number}": f"value-of-{number}." for number in range(100)})
     workspace.sync()
     workspace.build({f"user{number}": f"later-of-{number}." for number in range(100)})
-    seen = []
+    seen: list[Read] = []
 
     class ErasedMeanwhile(SqliteStore):
         def _write_entries(self, change_set: ChangeSet, generation: int) -> int:
