@@ -69,7 +69,7 @@ test-spark: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package ## build both
 	@pytest -m spark --durations=5 -q
 
 .PHONY: bench
-bench: $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-reference $(VENV)/.stamp-feast ## speed of ingest, scorecards, preferences, policies, cache and API beside others (2 cores)
+bench: bench-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-reference $(VENV)/.stamp-feast ## speed of ingest, scorecards, preferences, policies, cache and API beside others (2 cores)
 	@python -m benchmarks.ingest
 	@python -m benchmarks.receiver
 	@python -m benchmarks.experiments
@@ -112,7 +112,11 @@ build-empty: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## dbt build (unit and da
 
 .PHONY: test-machine
 test-machine:
-	@scripts/setup-test-machine
+	@scripts/setup-machine test
+
+.PHONY: bench-machine
+bench-machine:
+	@scripts/setup-machine bench
 
 .PHONY: lock
 lock: $(VENV)/.stamp-dev ## resolve the locks again from pyproject.toml (needs uv)

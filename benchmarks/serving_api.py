@@ -48,9 +48,23 @@ USERS = 20_000
 ROUNDS = 5
 SECONDS = 3
 CONNECTIONS = 32
+USERS_ASKED = 1000
 GETS = 20_000
 GOAL_RATE, GOAL_GET = 0.6, 3.0
 VIEW = "hot_user_profiles"
+# one after the other: requests for one user alone would share what is read of that user
+ASKING = f"""
+local requests, asked = {{}}, 0
+function init()
+  for number = 0, {USERS_ASKED - 1} do
+    requests[number] = wrk.format("GET", "/v1/users/user-" .. number .. "/profile")
+  end
+end
+function request()
+  asked = (asked + 1) % {USERS_ASKED}
+  return requests[asked]
+end
+"""
 PREFERENCE = {
     "dimension": "answer_style",
     "context": "all",
@@ -188,10 +202,10 @@ def get(url: str, token: str) -> bytes:
         return bytes(answer.read())
 
 
-def wrk(url: str, token: str, seconds: int) -> Measured:
-    """Ask as fast as answers come."""
+def wrk(url: str, token: str, script: Path) -> Measured:
+    """Ask for one user after the other, as fast as answers come."""
     said = subprocess.run(
-        ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency"]
+        ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency", f"-s{script}"]
         + ["-H", f"Authorization: Bearer {token}", url],
         check=True,
         capture_output=True,
@@ -208,7 +222,9 @@ def wrk(url: str, token: str, seconds: int) -> Measured:
 
 def compare_http(name: str, folder: Path, url: str, token: str) -> None:
     """Say the rates of the API and the bare route, taken in turns."""
-    path = "/v1/users/user-4711/profile"
+    path = f"/v1/users/user-{USERS_ASKED - 1}/profile"
+    script = folder / "asking.lua"
+    script.write_text(ASKING)
     with started(serve_api, str(folder), url) as api_port:
         api_url = f"http://127.0.0.1:{api_port}{path}"
         body = get(api_url, token)
@@ -217,7 +233,7 @@ def compare_http(name: str, folder: Path, url: str, token: str) -> None:
             if get(bare_url, token) != body:
                 sys.exit("the bare route returns other bytes")
             rounds = [
-                (wrk(api_url, token, SECONDS), wrk(bare_url, token, SECONDS)) for _ in range(ROUNDS)
+                (wrk(api_url, token, script), wrk(bare_url, token, script)) for _ in range(ROUNDS)
             ]
     ratio = statistics.median(api.rate / bare.rate for api, bare in rounds)
     said: dict[str, Any] = {"store": name, "bytes": len(body)}
@@ -232,7 +248,7 @@ def compare_http(name: str, folder: Path, url: str, token: str) -> None:
 def compare_gets(name: str, folder: Path, url: str) -> None:
     """Say the times of the client in this process and of the raw store, taken in turns."""
     keys = load_keys(folder / "key.json")
-    users = [keys.pseudonymize(f"user-{number}") for number in range(1000)]
+    users = [keys.pseudonymize(f"user-{number}") for number in range(USERS_ASKED)]
     with Client(url) as client, open_store(url, read_only=True) as store:
         ways: dict[str, Callable[[str], object]] = {
             "store.get": lambda key: store.get(VIEW, key),

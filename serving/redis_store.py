@@ -132,7 +132,7 @@ class RedisStore:
         return {key: entry for key, value in values.items() if (entry := _entry(value)) is not None}
 
     def read(self, view: str, key: str) -> Read:
-        return self.read_many(view, [key]).get(key) or Read(None, (), is_erased=False)
+        return self.read_many(view, [key]).get(key) or Read(None)
 
     def read_many(self, view: str, keys: Sequence[str]) -> dict[str, Read]:
         found: dict[str, Read] = {}
@@ -143,11 +143,12 @@ class RedisStore:
             values, lines = self._values(view, keys, first=names)
             for key, line in zip(keys, lines, strict=True):
                 entry = _entry(values[key]) if key in values else None
-                controls = tuple(payload for _, payload in _controls(line))
+                # nearly nobody has said anything since the last build
+                controls = () if line is None else tuple(said for _, said in _controls(line))
                 if entry is not None or controls:
-                    found[key] = Read(entry, controls, is_erased=False)
+                    found[key] = Read(entry, controls)
                 elif self._is_erased(key):
-                    found[key] = Read(None, (), is_erased=True)
+                    found[key] = Read(None, is_erased=True)
         return found
 
     def hold(self) -> None:
@@ -299,7 +300,7 @@ class RedisStore:
         removed = 0
         with self._explained("erase from"):
             # a process that dies before the files are clean leaves this mark for the next writer
-            self._client.set(self._name("unclean"), 1)
+            self._client.set(self._name("unclean"), secrets.token_hex(8))
             # remembered first: whatever writes a value later looks here before it shows it
             if keys:
                 self._client.sadd(self._name("erased"), *map(erased_hash, keys))
@@ -751,13 +752,17 @@ class RedisStore:
             return removed + len(pairs)
 
     def _clean(self) -> None:
-        """Have the servers write their files anew, so that no deleted byte is left in them."""
+        """Have the servers write their files anew, so that no deleted byte is left in them.
+
+        The mark of an erasure that comes meanwhile stays: its bytes may be in the new files.
+        """
         try:
             self._rewrite_files()
         except redis.RedisError as error:
             raise IncompleteErasureError(self._incomplete(str(error))) from error
 
     def _rewrite_files(self) -> None:
+        mark = self._client.get(self._name("unclean"))
         for node in self._nodes():
             persistence = node.info("persistence")
             if persistence["aof_enabled"]:
@@ -766,7 +771,8 @@ class RedisStore:
             if self._has_snapshot(node, persistence):
                 node.bgsave()
                 self._wait(node, "rdb_bgsave", "rdb_last_bgsave_status")
-        self._client.delete(self._name("unclean"))
+        if mark is not None:
+            self._run(scripts.FORGET_MARK, [self._name("unclean")], [mark])
 
     def _has_snapshot(self, node: redis.Redis, persistence: dict[str, Any]) -> bool:
         if persistence.get("rdb_saves") or persistence.get("rdb_last_load_keys_loaded"):
@@ -859,13 +865,7 @@ def _entry(value: bytes) -> Entry | None:
     generation, as_of_us, schema_version, content_hash = header.decode().split("|")
     if content_hash == TOMBSTONE_HASH:
         return None
-    return Entry(
-        payload,
-        content_hash,
-        int(generation, 16),
-        schema_version,
-        from_microseconds(int(as_of_us, 16)),
-    )
+    return Entry(payload, content_hash, int(generation, 16), schema_version, int(as_of_us, 16))
 
 
 def _controls(lines: bytes | None) -> Iterator[tuple[str, bytes]]:

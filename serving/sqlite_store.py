@@ -230,21 +230,13 @@ class SqliteStore:
             row = self._connection.execute(_GET, (view, key)).get
         except apsw.Error as error:
             raise self._explained("read", error) from error
-        if row is None:
-            return None
-        payload, content_hash, generation, schema_version, as_of_us = row
-        return Entry(payload, content_hash, generation, schema_version, from_microseconds(as_of_us))
+        return None if row is None else Entry(*row)
 
     def get_many(self, view: str, keys: Sequence[str]) -> dict[str, Entry]:
         # one statement is one snapshot: the values cannot be of two generations
         try:
             rows = self._connection.execute(_GET_MANY, (orjson.dumps(list(keys)).decode(), view))
-            return {
-                key: Entry(
-                    payload, content_hash, generation, schema_version, from_microseconds(as_of_us)
-                )
-                for key, payload, content_hash, generation, schema_version, as_of_us in rows
-            }
+            return {key: Entry(*row) for key, *row in rows}
         except apsw.Error as error:
             raise self._explained("read", error) from error
 
@@ -254,12 +246,8 @@ class SqliteStore:
         except apsw.Error as error:
             raise self._explained("read", error) from error
         if row is None:
-            return self.read_many(view, [key]).get(key) or Read(None, (), is_erased=False)
-        payload, content_hash, generation, schema_version, as_of_us = row
-        as_of = from_microseconds(as_of_us)
-        return Read(
-            Entry(payload, content_hash, generation, schema_version, as_of), (), is_erased=False
-        )
+            return self.read_many(view, [key]).get(key) or Read(None)
+        return Read(Entry(*row))
 
     def read_many(self, view: str, keys: Sequence[str]) -> dict[str, Read]:
         # one transaction is one snapshot of values, controls and erasures
@@ -270,19 +258,14 @@ class SqliteStore:
                 for key, payload, *origin, control in self._connection.execute(_READ_MANY, wanted):
                     if payload is None and control is None:
                         if self._is_erased(self._connection, key):
-                            found[key] = Read(None, (), is_erased=True)
+                            found[key] = Read(None, is_erased=True)
                         continue
                     before = found.get(key)
                     if before is not None:
                         found[key] = before._replace(controls=(*before.controls, control))
                         continue
-                    entry = None
-                    if payload is not None:
-                        content_hash, generation, schema_version, as_of_us = origin
-                        as_of = from_microseconds(as_of_us)
-                        entry = Entry(payload, content_hash, generation, schema_version, as_of)
-                    waiting = () if control is None else (control,)
-                    found[key] = Read(entry, waiting, is_erased=False)
+                    entry = None if payload is None else Entry(payload, *origin)
+                    found[key] = Read(entry, () if control is None else (control,))
         except apsw.Error as error:
             raise self._explained("read", error) from error
         return found

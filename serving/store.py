@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
+from serving.clock import from_microseconds
 from serving.errors import StaleChangeSetError, StoreUrlError, VerificationError
 
 if TYPE_CHECKING:
@@ -27,14 +28,20 @@ REDIS_SCHEMES = ("redis", "rediss", "unix")
 class Entry(NamedTuple):
     """A served value and where it comes from; only payload enters the content hash.
 
-    generation, schema_version and as_of (naive UTC) are those of the value's last change.
+    generation, schema_version and as_of_us (microseconds since 1970, UTC) are those of the value's
+    last change.
     """
 
     payload: bytes
     content_hash: str
     generation: int
     schema_version: str
-    as_of: datetime
+    as_of_us: int
+
+    @property
+    def as_of(self) -> datetime:
+        """as_of_us as naive UTC: made when it is asked for, for most readers do not."""
+        return from_microseconds(self.as_of_us)
 
 
 class Control(NamedTuple):
@@ -57,8 +64,8 @@ class Read(NamedTuple):
     """
 
     entry: Entry | None
-    controls: tuple[bytes, ...]
-    is_erased: bool
+    controls: tuple[bytes, ...] = ()
+    is_erased: bool = False
 
 
 class ScannedEntry(NamedTuple):

@@ -74,8 +74,6 @@ class Api:
         self._is_ending = False
         self._failures: dict[str, str] = {}
         self._token_trouble = ""
-        self._profile_seconds = self._metrics.seconds.labels(PROFILE_ROUTE)
-        self._profile_count = self._metrics.requests.labels(PROFILE_ROUTE, "200")
         self._document = orjson.dumps(document(settings.limits))
         self._page = resources.files("serving.api").joinpath("page.html").read_bytes()
         self._starlette = self._application()
@@ -107,11 +105,15 @@ class Api:
         client = scope["client"]
         try:
             token = self._access.require(authorization, client[0] if client else "", tokens.READ)
-            served = await self._profiles.read_soon(self._access.keys_of(token, unquoted(part)))
+            keys = self._access.keys_of(token, unquoted(part))
         except ApiError as error:
             await problem(error)(scope, receive, send)
             self._count(PROFILE_ROUTE, error.status, started)
             return
+        if self._cache.is_remote:
+            served = await self._profiles.read_together(keys)
+        else:
+            served = self._profiles.read(keys)
         body = self._profiles.body(served)
         headers = [
             (b"content-type", b"application/json"),
@@ -120,8 +122,7 @@ class Api:
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-        self._profile_count.inc()
-        self._profile_seconds.observe(time.perf_counter() - started)
+        self._count(PROFILE_ROUTE, 200, started)
 
     async def _measured(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Route by the path as it was sent: an id may hold any character, a slash too."""
@@ -142,8 +143,7 @@ class Api:
             self._count(getattr(endpoint, "__name__", "none"), status, started)
 
     def _count(self, route: str, status: int, started: float) -> None:
-        self._metrics.requests.labels(route, str(int(status))).inc()
-        self._metrics.seconds.labels(route).observe(time.perf_counter() - started)
+        self._metrics.answers.count(route, status, time.perf_counter() - started)
 
     def _application(self) -> Starlette:
         routes = Routes(

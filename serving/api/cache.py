@@ -1,8 +1,9 @@
 """The cache as the API sees it: a reader that never waits for a store that is gone.
 
-Three users of the store, each with its own connection: the event loop reads a file, or one thread a
-server; one thread looks once a second at what is declared and how old everything is, and an outbox writes controls and erasures.
-As soon as one of the first two meets trouble nobody reads any more, until a look succeeds.
+Users of the store, each with its own connection: the event loop reads a file, or one thread a
+server; one thread looks once a second at what is declared and how old everything is; an outbox
+writes controls and erasures, and has the files cleaned. As soon as one of the first two meets
+trouble nobody reads any more, until a look succeeds.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class Cache:
         self._now = now
         self._on_trouble = on_trouble
         self._reader: Store | None = None
-        self._has_snapshot = False
+        # the reader while it holds the snapshot of this turn
+        self._held: Store | None = None
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="cache-look")
         self.outbox = Outbox(url)
         # a file answers in microseconds, on the event loop; a server may not, and has a thread
@@ -129,7 +131,7 @@ class Cache:
         if not self.is_available:
             return None
         try:
-            found = self._in_turn().read(PROFILE_VIEW, key)
+            found = (self._held or self._hold()).read(PROFILE_VIEW, key)
         except ServingError as error:
             self._fail(error)
             return None
@@ -207,25 +209,24 @@ class Cache:
             self._reader = open_store(self.url, read_only=True)
         return self._reader
 
-    def _in_turn(self) -> Store:
+    def _hold(self) -> Store:
         """The reader, in a snapshot that all who ask in this turn of the loop share.
 
         Their requests had all come before it: each sees whatever was answered before it was sent.
         """
         store = self._opened()
-        if not self._has_snapshot:
-            store.hold()
-            self._has_snapshot = True
-            asyncio.get_running_loop().call_soon(self._end_turn)
+        store.hold()
+        self._held = store
+        asyncio.get_running_loop().call_soon(self._end_turn)
         return store
 
     def _end_turn(self) -> None:
-        if self._reader is not None and self._has_snapshot:
-            self._has_snapshot = False
-            self._reader.release()
+        if self._held is not None:
+            held, self._held = self._held, None
+            held.release()
 
     def _drop_reader(self) -> None:
-        self._has_snapshot = False
+        self._held = None
         if self.is_remote:
             self._is_reader_old = True
         else:

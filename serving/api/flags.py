@@ -167,6 +167,9 @@ class Flags:
     async def evaluate_all(self, request: Request) -> tuple[list[Evaluation], list[dict[str, Any]]]:
         """Evaluate every flag, for a client that keeps the answers.
 
+        Nothing is recorded: the client acts on some of them later, or on none. A decision that was
+        never acted on would earn what other causes bring, and count as if its action had.
+
         Without a trace a decision stays as it is until its policy changes.
 
         Returns:
@@ -192,17 +195,6 @@ class Flags:
             except FlagError as error:
                 failures.append({"key": key, "errorCode": error.code, "errorDetails": error.detail})
         return evaluations, failures
-
-    async def record_decisions(self, evaluations: Sequence[Evaluation], request: Request) -> None:
-        """Record what was drawn; being told a variant in bulk exposes nobody to it yet.
-
-        Raises:
-            ApiError: 503, they cannot be recorded.
-        """
-        drawn = [each for each in evaluations if each.propensity is not None]
-        await asyncio.gather(
-            *(self._record(exposure_attributes(each, request), request.trace) for each in drawn)
-        )
 
     async def _evaluation(
         self, key: str, request: Request, occasion: str, believed: Believed
@@ -260,7 +252,7 @@ class Flags:
 
         async def believed() -> tuple[list[dict[str, Any]], bool]:
             if not found:
-                served = await self._profiles.read_soon(request.subject.keys)
+                served = await self._profiles.read_together(request.subject.keys)
                 preferences = orjson.loads(served.payload)["preferences"] or []
                 found.append((preferences, served.default_reason in (STALE, GONE)))
             return found[0]

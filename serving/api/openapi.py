@@ -171,7 +171,7 @@ def _decisions() -> Schema:
             "parameters": [trace, matches],
             "post": _operation(
                 "evaluateFlags",
-                "OFREP: every flag",
+                "OFREP: every flag; nothing is recorded",
                 all_flags,
                 (408, 413, 503),
                 body=asked,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # how long somebody who said something waits for the cache, and until the cache is tried again
 WAIT_SECONDS = 5.0
 RETRY_SECONDS = 1.0
-NOTHING = Read(None, (), is_erased=False)
+NOTHING = Read(None)
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Outbox:
             if key not in word.keys:
                 continue
             if word.payload is None:
-                read = Read(None, (), is_erased=True)
+                read = Read(None, is_erased=True)
             # the cache will take it under the key that has something, or under the stable one
             elif (read is not None and not read.is_erased) or key == word.keys[-1]:
                 read = read or NOTHING

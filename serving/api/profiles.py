@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from serving.client import Freshness
 
 UNKNOWN, STALE, GONE = "unknown_user", "stale", "cache_unavailable"
-NOTHING = Read(None, (), is_erased=False)
+NOTHING = Read(None)
 
 
 class Served(NamedTuple):
@@ -61,10 +61,8 @@ class Profiles:
                 return self.serve(read)
         return self._served_default(UNKNOWN, NOTHING)
 
-    async def read_soon(self, keys: Sequence[str]) -> Served:
-        """Serve the user who has these keys, in one go with others where the cache is a server."""
-        if not self._cache.is_remote:
-            return self.read(keys)
+    async def read_together(self, keys: Sequence[str]) -> Served:
+        """Serve the user who has these keys; a server is asked once for all who ask meanwhile."""
         found = await self._cache.read_together(keys)
         if found is None:
             return self._gone(keys)
@@ -95,31 +93,33 @@ class Profiles:
 
     def serve(self, read: Read) -> Served:
         """Serve what was read."""
-        if (read.entry is None and not read.controls) or read.is_erased:
+        entry, controls, is_erased = read
+        if is_erased or (entry is None and not controls):
             return self._served_default(UNKNOWN, NOTHING)
         if self._cache.is_stale:
             return self._served_default(STALE, read)
-        generation = 0 if read.entry is None else read.entry.generation
-        if read.controls:
-            return Served(overlaid_payload(read, self._cache.catalog.declared), None, generation)
-        if read.entry is None:
-            raise AssertionError("an entry or a control was read")
-        return Served(read.entry.payload, None, generation)
+        if entry is None or controls:
+            payload = overlaid_payload(read, self._cache.catalog.declared)
+            return Served(payload, None, 0 if entry is None else entry.generation)
+        return Served(entry.payload, None, entry.generation)
 
     def body(self, served: Served) -> bytes:
         """The answer about one user; the payload passes through as it is stored."""
-        return b'%b,"freshness":%b}' % (self.entry(served)[:-1], self.freshness())
+        return self.entry(served, b',"freshness":' + self.freshness())
 
-    def entry(self, served: Served) -> bytes:
-        """One user's part of an answer about many."""
-        if served.default_reason is None:
-            return b'{"profile":%b,"is_default":false,"default_reason":null,"generation":%d}' % (
-                served.payload,
-                served.generation,
+    def entry(self, served: Served, more: bytes = b"") -> bytes:
+        """One user's part of an answer about many; or all of one, with more fields."""
+        payload, reason, generation = served
+        if reason is None:
+            return b'{"profile":%b,"is_default":false,"default_reason":null,"generation":%d%b}' % (
+                payload,
+                generation,
+                more,
             )
-        return b'{"profile":%b,"is_default":true,"default_reason":"%b","generation":0}' % (
-            served.payload,
-            served.default_reason.encode(),
+        return b'{"profile":%b,"is_default":true,"default_reason":"%b","generation":0%b}' % (
+            payload,
+            reason.encode(),
+            more,
         )
 
     def freshness(self) -> bytes:

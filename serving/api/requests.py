@@ -30,6 +30,8 @@ def unquoted(part: str) -> str:
     Raises:
         ApiError: 400, not UTF-8.
     """
+    if "%" not in part:
+        return part
     try:
         return unquote_to_bytes(part).decode()
     except UnicodeDecodeError as error:

@@ -75,7 +75,7 @@ class Routes:
 
     async def profile(self, request: Request) -> Response:
         """What is believed of a user (the fast path answers GET; this one the rest)."""
-        served = await self._profiles.read_soon(self._keys(request, tokens.READ))
+        served = await self._profiles.read_together(self._keys(request, tokens.READ))
         return Response(self._profiles.body(served), media_type=JSON, headers=NO_STORE)
 
     async def many_profiles(self, request: Request) -> Response:
@@ -107,14 +107,14 @@ class Routes:
 
     async def why(self, request: Request) -> Response:
         """What is believed of a user, of what kind, from how much evidence, in words."""
-        served = await self._profiles.read_soon(self._keys(request, tokens.READ))
+        served = await self._profiles.read_together(self._keys(request, tokens.READ))
         return _json(self._profiles.why(served))
 
     async def export(self, request: Request) -> Response:
         """Everything that is served of a user, to take away; not the warehouse's history."""
         keys = self._keys(request, tokens.CONTROL)
         await self._current(keys)
-        body = self._profiles.why(await self._profiles.read_soon(keys)) | {
+        body = self._profiles.why(await self._profiles.read_together(keys)) | {
             "pseudonym": keys[-1],
             "exported_at": f"{self._ports.now().isoformat()}Z",
         }
@@ -196,7 +196,7 @@ class Routes:
         return _json(flag_body(evaluation))
 
     async def all_flags(self, request: Request) -> Response:
-        """OFREP: every flag, with an ETag."""
+        """OFREP: every flag, with an ETag; what the client acts on, it reports itself."""
         try:
             asked = await self._flag_request(request)
             evaluations, failures = await self._flags.evaluate_all(asked)
@@ -211,7 +211,6 @@ class Routes:
         headers = {"etag": etag_of(flags), "cache-control": "no-cache"}
         if headers["etag"].removeprefix("W/") in request.headers.get("if-none-match", ""):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-        await self._flags.record_decisions(evaluations, asked)
         return Response(body, media_type=JSON, headers=headers)
 
     async def _flag_request(self, request: Request) -> FlagRequest:
@@ -249,7 +248,7 @@ class Routes:
             raise controls.erased()
         user_id = path_text(request, "user_id")
         event_id = await self._controls.state(user_id, keys, statement)
-        body = orjson.loads(self._profiles.body(await self._profiles.read_soon(keys)))
+        body = orjson.loads(self._profiles.body(await self._profiles.read_together(keys)))
         return _json(body | {"event_id": event_id})
 
     async def _current(self, keys: list[str]) -> Current:

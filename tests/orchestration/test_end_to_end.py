@@ -251,7 +251,7 @@ def wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None
 def page(web_ui: str) -> Iterator[Page]:
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
-        pytest.fail("no chromium on the PATH: scripts/setup-test-machine installs it")
+        pytest.fail("no chromium on the PATH: scripts/setup-machine installs it")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
         try:

@@ -536,7 +536,7 @@ def test_verdicts_differ_in_shape_and_not_only_in_colour() -> None:
 def browser() -> Iterator[Browser]:
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
-        pytest.fail("no chromium on the PATH: scripts/setup-test-machine installs it")
+        pytest.fail("no chromium on the PATH: scripts/setup-machine installs it")
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
         try:

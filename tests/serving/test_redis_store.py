@@ -643,6 +643,25 @@ def test_an_erased_user_leaves_no_byte_in_the_servers_files(tmp_path: Path, file
         assert workspace.served() == {"other": "<value-of-other>"}
 
 
+def test_a_cleaning_leaves_the_mark_of_an_erasure_that_came_meanwhile(
+    server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"redis://127.0.0.1:{server.port}/0"
+    nodes = RedisStore._nodes
+    with RedisStore(url) as store, RedisStore(url) as other:
+
+        def interrupted(cleaned: RedisStore) -> list[redis.Redis]:
+            other.erase(["b"], clean=False)
+            return nodes(cleaned)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(RedisStore, "_nodes", interrupted)
+            store.erase(["a"])
+        assert store._client.exists("attune:unclean") == 1
+        store.erase(["b"])
+        assert store._client.exists("attune:unclean") == 0
+
+
 def test_a_file_that_cannot_be_cleaned_now_is_cleaned_by_the_next_sync(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with ValkeyServer(data_dir=data, config={"save": "", "appendonly": "yes"}) as server:

@@ -233,11 +233,12 @@ def test_every_flag_with_an_etag(tmp_path: Path) -> None:
             "answers", "planned", "held", "sessions", "reply-format", "style", "format", "model",
         }  # fmt: skip
         assert flags["sessions"]["errorCode"] == "INVALID_CONTEXT"
-        # told of all flags nobody is exposed yet, but a decision was taken
-        assert [e["feature_flag.key"] for e in served.sink.events] == ["reply-format"]
+        # told of all flags nobody is exposed yet, nor has anybody acted on a decision
+        assert served.sink.lines == []
+        told = flags["reply-format"]["metadata"]
+        assert (told["propensity"], told["position"], told["context"]) == (0.5, 0, "missing")
         again = client.post(path, json=asked, headers={"if-none-match": first.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
-        assert len(served.sink.lines) == 1
         client.put(
             f"/v1/users/{ANNA.replace('/', '%2F')}/preferences/style", json={"value": "detailed"}
         )
@@ -310,6 +311,8 @@ def test_where_no_catalog_is_known_nobody_says_that_a_flag_does_not_exist(
             answer = client.post(path, json=asked)
             assert (answer.status_code, answer.json()["errorCode"]) == (503, "PROVIDER_NOT_READY")
             assert answer.headers["retry-after"] == "1"
+        told = client.get("/openapi.json").json()["paths"]["/ofrep/v1/evaluate/flags"]["post"]
+        assert "503" in told["responses"]
         decision = client.get("/v1/decisions/reply-format", params={"user_id": ANNA})
         assert (decision.status_code, decision.json()["code"]) == (503, "not_ready")
         served.fill(world())

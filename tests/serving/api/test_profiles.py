@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.api.cache import Cache
+from serving.api.metrics import Metrics
 from serving.api.profiles import Profiles
 from serving.api.tokens import revoke_token
 from serving.store import Control, open_store
@@ -332,6 +333,21 @@ def test_metrics_count_by_route(shared: Served) -> None:
         "attune_cache_up 1.0",
     ):
         assert line in text
+
+
+def test_times_are_told_by_upper_bounds() -> None:
+    metrics = Metrics()
+    for seconds in (0.0001, 0.003, 9.0):
+        metrics.answers.count("profile", 200, seconds)
+    metrics.answers.count("profile", 404, 0.5)
+    lines = metrics.text().decode().splitlines()
+    for bound, number in (("0.0001", 1), ("0.0025", 1), ("0.005", 2), ("0.5", 3), ("+Inf", 4)):
+        line = f'attune_request_seconds_bucket{{le="{bound}",route="profile"}} {number}.0'
+        assert line in lines
+    assert 'attune_request_seconds_count{route="profile"} 4.0' in lines
+    assert 'attune_request_seconds_sum{route="profile"} 9.5031' in lines
+    assert 'attune_requests_total{route="profile",status="200"} 3.0' in lines
+    assert 'attune_requests_total{route="profile",status="404"} 1.0' in lines
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -62,6 +63,27 @@ def test_controls_and_erasure_on_a_server(tmp_path: Path, valkey: ValkeyServer) 
         assert client.get(PATHS[0]).json()["profile"]["preferences"] == []
         assert client.post(f"{user}/erasure").status_code == 202
         assert client.get(PATHS[0]).json()["default_reason"] == "unknown_user"
+
+
+def test_nobody_waits_until_the_files_are_clean(
+    tmp_path: Path, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end, ended = threading.Event(), threading.Event()
+    clean = RedisStore._clean
+
+    def slowly(store: RedisStore) -> None:
+        may_end.wait(10)
+        clean(store)
+        ended.set()
+
+    monkeypatch.setattr(RedisStore, "_clean", slowly)
+    anna, bert = (path.removesuffix("/profile") for path in PATHS[:2])
+    with serving(tmp_path, url=url_of(valkey)) as served, served.client() as client:
+        assert client.post(f"{bert}/erasure").status_code == 202
+        said = client.put(f"{anna}/preferences/style", json={"value": "detailed"})
+        assert (said.status_code, ended.is_set()) == (200, False)
+        may_end.set()
+    assert ended.is_set()
 
 
 def test_a_server_that_ends_leaves_defaults(tmp_path: Path) -> None:
