@@ -173,7 +173,8 @@ def tls_port(valkey: ValkeyServer, tmp_path: Path) -> Iterator[int]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     yield listening.sockets[0].getsockname()[1]
-    listening.close()
+    # in its own thread: a connection that ends meanwhile closes it too
+    loop.call_soon_threadsafe(listening.close)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
