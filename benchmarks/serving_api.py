@@ -158,7 +158,8 @@ def serve_api(folder: str, url: str, listener: socket.socket) -> None:
     )
     ring = KeyRing(Path(folder) / "key.json", create=False)
     ports = Ports(pseudonyms=ring.pseudonyms, events=NoSink(), now=utc_now)
-    uvicorn.Server(server_config(Api(settings, ports))).run(sockets=[listener])
+    api = Api(settings, ports)
+    uvicorn.Server(server_config(api, api.answer)).run(sockets=[listener])
 
 
 def serve_bare(body: bytes, _: str, listener: socket.socket) -> None:
@@ -175,7 +176,7 @@ def serve_bare(body: bytes, _: str, listener: socket.socket) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    config: Any = server_config(bare)  # type: ignore[arg-type] # any ASGI application will do
+    config = server_config(bare)
     config.lifespan = "off"
     uvicorn.Server(config).run(sockets=[listener])
 

@@ -1,4 +1,4 @@
-"""The ASGI application: a fast path for single profiles, Starlette for everything else."""
+"""The ASGI application, and what it answers at once: Starlette for all but single profiles."""
 
 from __future__ import annotations
 
@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 
 PROFILE_ROUTE = "profile"
 USERS, PROFILE = b"/v1/users/", b"/profile"
+PROFILE_HEAD = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+    b"cache-control: no-store\r\n\r\n%b"
+)
 # young objects die with their request: few of them make a collection worth its pause
 GC_THRESHOLDS = (50_000, 50, 100)
 
@@ -87,16 +91,14 @@ class Api:
         if scope["type"] != "http":
             await self._starlette(scope, receive, send)
             return
-        path: bytes = scope["raw_path"]
-        if scope["method"] == "GET" and path.startswith(USERS) and path.endswith(PROFILE):
-            part = path[len(USERS) : -len(PROFILE)]
-            if b"/" not in part:
-                await self._profile(scope, receive, send, part.decode("latin-1"))
-                return
-        await self._measured(scope, receive, send)
+        part = _asked_profile(scope["raw_path"]) if scope["method"] == "GET" else None
+        if part is not None and self._cache.is_remote:
+            await self._profile(scope, receive, send, part)
+        else:
+            await self._measured(scope, receive, send)
 
     async def _profile(self, scope: Scope, receive: Receive, send: Send, part: str) -> None:
-        """Answer with stored bytes, and as little as possible beside."""
+        """Answer with a server's bytes, and as little as possible beside."""
         started = time.perf_counter()
         authorization = b""
         for name, value in scope["headers"]:
@@ -110,11 +112,7 @@ class Api:
             await problem(error)(scope, receive, send)
             self._count(PROFILE_ROUTE, error.status, started)
             return
-        if self._cache.is_remote:
-            served = await self._profiles.read_together(keys)
-        else:
-            served = self._profiles.read(keys)
-        body = self._profiles.body(served)
+        body = self._profiles.body(await self._profiles.read_together(keys))
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
@@ -123,6 +121,31 @@ class Api:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         self._count(PROFILE_ROUTE, 200, started)
+
+    def answer(self, target: bytes, authorization: bytes, peer: str) -> bytes | None:
+        """Answer GET of a profile that a file holds, with stored bytes and little else.
+
+        Args:
+            target: Path and query as they were sent.
+            authorization: The header, empty if there is none.
+            peer: The client's address.
+
+        Returns:
+            A whole HTTP response, or None where the application itself has to be asked.
+        """
+        part = _asked_profile(target)
+        if part is None or self._cache.is_remote:
+            return None
+        started = time.perf_counter()
+        try:
+            token = self._access.require(authorization, peer, tokens.READ)
+            served = self._profiles.read(self._access.keys_of(token, unquoted(part)))
+        except ApiError as error:
+            self._count(PROFILE_ROUTE, error.status, started)
+            return _as_http(problem(error))
+        body = self._profiles.body(served)
+        self._count(PROFILE_ROUTE, 200, started)
+        return PROFILE_HEAD % (len(body), body)
 
     async def _measured(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Route by the path as it was sent: an id may hold any character, a slash too."""
@@ -248,6 +271,22 @@ class Api:
             cache="ok" if self._cache.is_available else "unavailable",
             is_stale=self._cache.is_stale,
         )
+
+
+def _asked_profile(path: bytes) -> str | None:
+    """Whose profile a path asks for, as it was sent; None for any other path."""
+    if not (path.startswith(USERS) and path.endswith(PROFILE)):
+        return None
+    part = path[len(USERS) : -len(PROFILE)]
+    return None if b"/" in part or b"?" in part else part.decode("latin-1")
+
+
+def _as_http(response: Response) -> bytes:
+    """The bytes of a response that is a whole one."""
+    status = HTTPStatus(response.status_code)
+    lines = b"".join(b"%b: %b\r\n" % header for header in response.raw_headers)
+    line = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+    return b"%b%b\r\n%b" % (line, lines, bytes(response.body))
 
 
 def _status(*, is_fine: bool, **more: Any) -> Response:

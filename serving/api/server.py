@@ -7,25 +7,26 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving.api.app import Api
+from serving.api.connection import Connection
 from serving.errors import ServingError
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Callable
     from types import FrameType
+
+    from uvicorn._types import ASGIApplication
 
     from serving.api.settings import ApiSettings, Ports
 
 CONNECTIONS = 1024
 IDLE_SECONDS = 75
-# for the whole header of a connection's first request
-HEADER_SECONDS = 10.0
 SHUTDOWN_SECONDS = 15
 
 log = logging.getLogger(__name__)
@@ -33,46 +34,6 @@ log = logging.getLogger(__name__)
 
 class ListenError(ServingError):
     """The address cannot be listened on."""
-
-
-class Connection(HttpToolsProtocol):
-    """A connection that gives way, while it has nothing in progress, to one that may have.
-
-    Who opens many and asks for nothing then closes their own, and keeps nobody out.
-    """
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.made_at = self.loop.time()
-        self.loop.call_later(HEADER_SECONDS, self._give_up)
-        if len(self.connections) >= CONNECTIONS:
-            idle = [
-                each
-                for each in self.connections
-                if isinstance(each, Connection) and each is not self and each.is_idle
-            ]
-            if idle:
-                # first those that never asked for anything, and of them who is here longest
-                min(idle, key=lambda each: (each.has_asked, each.made_at)).close()
-
-    @property
-    def has_asked(self) -> bool:
-        """Whether a whole header has come; uvicorn's annotation hides that there is none at first."""
-        return cast("object | None", self.cycle) is not None
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing was asked, or everything that was is answered."""
-        return not self.has_asked or self.cycle.response_complete
-
-    def close(self) -> None:
-        """Close it at once, and count it no more."""
-        self.connections.discard(self)
-        self.transport.abort()
-
-    def _give_up(self) -> None:
-        if not self.has_asked:
-            self.close()
 
 
 def serve(settings: ApiSettings, ports: Ports) -> None:
@@ -89,20 +50,28 @@ def serve(settings: ApiSettings, ports: Ports) -> None:
             signal.signal(each, _ended)
         application = Api(settings, ports)
         _announce(settings, listener)
-        uvicorn.Server(server_config(application)).run(sockets=[listener])
+        uvicorn.Server(server_config(application, application.answer)).run(sockets=[listener])
 
 
-def server_config(application: Api) -> uvicorn.Config:
-    """How the API is served: no access log, for a path holds an id."""
+def server_config(
+    application: Api | ASGIApplication,
+    answer: Callable[[bytes, bytes, str], bytes | None] | None = None,
+) -> uvicorn.Config:
+    """How the API is served: no access log, for a path holds an id.
+
+    Args:
+        application: Answers everything.
+        answer: What of it can be answered at once; see `Connection`.
+    """
     return uvicorn.Config(
-        application,
+        cast("ASGIApplication", application),
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,
         server_header=False,
         date_header=False,
         ws="none",
-        http=Connection,
+        http=cast("Any", partial(Connection, answer=answer)),
         lifespan="on",
         limit_concurrency=CONNECTIONS,
         timeout_keep_alive=IDLE_SECONDS,

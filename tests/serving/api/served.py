@@ -306,7 +306,7 @@ def serving(
     )
     own = Ports(pseudonyms=pseudonyms, events=sink, now=lambda: clock[0])
     application = Api(settings, ports or own)
-    server = uvicorn.Server(server_config(application))
+    server = uvicorn.Server(server_config(application, application.answer))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

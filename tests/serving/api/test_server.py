@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from serving.api import server
+import pytest
+
+from serving.api import connection, server
+from serving.api.profiles import Profiles
 from serving.api.settings import ApiLimits
 from tests.serving.api.served import ANNA, Served, eventually, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def connected(served: Served, sent: bytes = b"") -> socket.socket:
@@ -62,12 +65,77 @@ def test_silent_connections_keep_nobody_out(
 def test_a_connection_without_a_header_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "HEADER_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "HEADER_SECONDS", 0.3)
     with serving(tmp_path) as served, served.client("") as client:
         client.get("/healthz")
         with connected(served) as silent, connected(served, b"GET /healthz HTTP/1.1\r\n") as slow:
             eventually(lambda: is_closed(silent) and is_closed(slow))
         assert client.get("/healthz").status_code == 200
+
+
+def get_profile(token: str, user_id: str, *more: str) -> bytes:
+    lines = (
+        f"GET /v1/users/{quote(user_id, safe='')}/profile HTTP/1.1",
+        f"authorization: Bearer {token}",
+        *more,
+    )
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode()
+
+
+def answers(client: socket.socket, number: int) -> list[tuple[int, bytes]]:
+    """Status and body of as many responses, in the order in which they came."""
+    found = []
+    for _ in range(number):
+        # as long as its Content-Length says, so that the next one begins where this one ends
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += client.recv(1)
+        length = re.search(rb"content-length: (\d+)", head)
+        assert length is not None
+        body = b""
+        while len(body) < int(length[1]):
+            body += client.recv(int(length[1]) - len(body))
+        found.append((int(head.split()[1]), body))
+    return found
+
+
+def test_requests_sent_together_are_answered_in_their_order(shared: Served) -> None:
+    token = shared.token("read")
+    sent = [get_profile(token, user) for user in (ANNA, "nobody", ANNA)]
+    # the third is the application's, the others are answered where they arrive
+    sent.insert(2, head(token, 22) + b'{"user_ids":["anna"]}\n')
+    sent.insert(3, get_profile("wrong", ANNA))
+    with connected(shared, b"".join(sent)) as client:
+        found = answers(client, len(sent))
+    assert [status for status, _ in found] == [200, 200, 200, 401, 200]
+    assert [b'"is_default":true' in body for _, body in found] == [False, True, True, False, False]
+    assert b'"profiles"' in found[2][1]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [("content-length: 0",), ("x-forwarded-for: 10.0.0.1",), ("connection: close",)],
+    ids=lambda more: more[0],
+)
+def test_a_profile_is_the_same_whoever_answers(shared: Served, more: tuple[str]) -> None:
+    token = shared.token("read")
+    with connected(shared, get_profile(token, ANNA)) as client:
+        at_once = answers(client, 1)
+        client.sendall(get_profile(token, ANNA, *more))
+        assert answers(client, 1) == at_once
+    assert at_once[0][0] == 200
+
+
+def test_a_failure_to_answer_at_once_is_logged_and_the_application_asked(
+    shared: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Profiles, "read", failing)
+    with connected(shared, get_profile(shared.token("read"), ANNA)) as client:
+        assert answers(client, 1)[0][0] == 200
+    assert "could not be answered at once" in caplog.text
 
 
 def test_a_slow_body_is_refused(tmp_path: Path) -> None:
