@@ -199,11 +199,9 @@ class PreferenceWorld:
         nothing = {
             "int_consents_effective": "user_id varchar, purpose varchar, is_granted boolean, "
             "valid_from timestamp, valid_to timestamp",
-            "int_exposures_resolved": "user_id varchar, event_id varchar, event_date date, "
-            "occurred_at timestamp, batch_id varchar, has_personalization_consent boolean, "
-            "attributes map(varchar, varchar)",
-            "stg_telemetry__batches": "batch_id varchar, loaded_at timestamp",
-            "stg_declarations__segments": "segment_name varchar, source_attribute varchar",
+            "int_user_segment_days": "user_id varchar, event_date date, loaded_date date, "
+            "has_personalization_consent boolean, segment_name varchar, event_order varchar, "
+            "segment_value varchar",
         }
         for name, kinds in nothing.items():
             connection.execute(f"create or replace table {name} ({kinds})")

@@ -203,11 +203,9 @@ def test_cold_users_get_exactly_the_prior_of_the_segment_that_differs() -> None:
     connection.execute(
         "insert into int_users_personalizable values ('u400'), ('u401'); "
         "insert into dim_users values ('u400', false), ('u401', false); "
-        "insert into stg_declarations__segments values ('plan', 'plan'), ('colour', 'colour'); "
-        "insert into stg_telemetry__batches values ('b', timestamp '2026-03-12 00:00:00'); "
-        "insert into int_exposures_resolved "
-        "select 'u' || n, 'e' || n, date '2026-03-03', timestamp '2026-03-03 10:00:00', "
-        "'b', true, map {'plan': if(n % 2 = 0, 'a', 'b'), 'colour': if(hash(n) % 2 = 0, 'red', 'blue')} "
+        "insert into int_user_segment_days "
+        "select 'u' || n, date '2026-03-03', date '2026-03-12', true, unnest(['plan', 'colour']), "
+        "'e' || n, unnest([if(n % 2 = 0, 'a', 'b'), if(hash(n) % 2 = 0, 'red', 'blue')]) "
         "from range(402) as numbers (n)"
     )
     world.build(*SCORES, "int_preference_candidates", "int_preferences_inferred")

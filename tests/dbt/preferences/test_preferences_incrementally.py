@@ -212,13 +212,12 @@ class History:
             "select user_id from dim_users where is_excluded union "
             "select user_id from int_consents_effective where not is_granted)"
         )
-        connection.execute("insert into stg_declarations__segments values ('plan', ?)", [self.plan])
         connection.execute(
-            "insert into stg_telemetry__batches values ('b', timestamp '2026-03-12 00:00:00'); "
-            "insert into int_exposures_resolved "
-            "select user_id, 'e' || user_id, date '2026-03-03', timestamp '2026-03-03 10:00:00', "
-            "'b', true, map {'plan': if(user_id[2:]::integer % 2 = 0, 'a', 'b'), "
-            "'colour': if(hash(user_id) % 2 = 0, 'red', 'blue')} from dim_users"
+            "insert into int_user_segment_days "
+            "select user_id, date '2026-03-03', date '2026-03-12', true, 'plan', 'e' || user_id, "
+            "map {'plan': if(user_id[2:]::integer % 2 = 0, 'a', 'b'), "
+            "'colour': if(hash(user_id) % 2 = 0, 'red', 'blue')}[$plan] from dim_users",
+            {"plan": self.plan},
         )
 
 
