@@ -315,12 +315,18 @@ def sync(
     recheck: Annotated[
         bool, typer.Option(help="Read the whole cache first, and repair whatever differs")
     ] = False,
+    skip_tests: Annotated[
+        bool, typer.Option(help="Do not test the hot marts first, as the build has done it")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the serving cache to what the hot marts hold; only what changed moves."""
+    """Test the hot marts and bring the serving cache to what they hold; only what changed moves."""
     from orchestration.lib import render, steps
 
-    report = steps.sync(_workspace(), allow_removal=allow_removal, recheck=recheck)
+    workspace = _workspace()
+    if not skip_tests:
+        steps.test_hot_marts(workspace)
+    report = steps.sync(workspace, allow_removal=allow_removal, recheck=recheck)
     _show(asdict(report), render.synced(report), as_json=as_json)
 
 

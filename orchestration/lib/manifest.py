@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.lib import dbt_runner
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from orchestration.lib.home import Workspace
 
@@ -92,12 +92,17 @@ def hot_path_selection(manifest: Mapping[str, Any]) -> str:
         for unique_id in hot_mart_ids(manifest)
         if manifest["nodes"][unique_id]["config"]["meta"]["serving"].get("hot_path")
     }
-    tests = [
+    upstream = sorted(f"+{manifest['nodes'][mart]['name']}" for mart in marts)
+    return " ".join([*upstream, *tests_of(manifest, marts)])
+
+
+def tests_of(manifest: Mapping[str, Any], models: Collection[str]) -> list[str]:
+    """Return the names of the tests that read these models and nothing else."""
+    return [
         node["name"]
         for node in manifest["nodes"].values()
-        if node["resource_type"] == "test" and marts.issuperset(node["depends_on"]["nodes"])
+        if node["resource_type"] == "test" and set(node["depends_on"]["nodes"]) <= set(models)
     ]
-    return " ".join([*sorted(f"+{manifest['nodes'][mart]['name']}" for mart in marts), *tests])
 
 
 def model_ids_of_schemas(manifest: Mapping[str, Any], schemas: tuple[str, ...]) -> list[str]:

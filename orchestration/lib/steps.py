@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from orchestration.lib.dbt_runner import environment
+from orchestration.lib import dbt_runner
 from orchestration.lib.errors import EmptyError, SettingError
 from orchestration.lib.export import ExportReport, export_user
+from orchestration.lib.manifest import hot_mart_ids, prepared_manifest, tests_of
 from orchestration.lib.report import open_warehouse
 from serving.client import view_freshness
 from serving.ledger import ledger_path
@@ -172,7 +173,7 @@ def ingest(
     from orchestration.ingest import delete_raw, load_inbox
 
     workspace.make_folders()
-    with environment(workspace.environment()):
+    with dbt_runner.environment(workspace.environment()):
         report = load_inbox(
             workspace.home,
             workspace.declarations,
@@ -190,7 +191,7 @@ def replay(
     from orchestration.ingest import replay as replay_rejected
 
     workspace.make_folders()
-    with environment(workspace.environment()):
+    with dbt_runner.environment(workspace.environment()):
         return replay_rejected(
             workspace.home,
             workspace.declarations,
@@ -231,7 +232,7 @@ def erase_records(workspace: Workspace) -> Erased:
     with open_warehouse(workspace.warehouse) as connection:
         erasable = connection.execute(ERASABLE).to_arrow_table()
         pseudonyms = connection.execute(ERASED_PSEUDONYMS).fetchall()
-    with environment(workspace.environment()):
+    with dbt_runner.environment(workspace.environment()):
         return erase(
             workspace.home,
             erasable,
@@ -255,7 +256,7 @@ def pseudonyms_of(workspace: Workspace, user: str) -> list[str]:
 
     if len(user) == PSEUDONYM_LENGTH and set(user) <= set("0123456789abcdef"):
         return [stable_pseudonym(workspace.home, user)]
-    with environment(workspace.environment()):
+    with dbt_runner.environment(workspace.environment()):
         return pseudonyms(workspace.home, user)[::-1]
 
 
@@ -283,7 +284,7 @@ def list_keys(workspace: Workspace) -> list[KeyInfo]:
     """
     from orchestration.ingest import list_keys as list_ring
 
-    with environment(workspace.environment()):
+    with dbt_runner.environment(workspace.environment()):
         return list_ring(workspace.home)
 
 
@@ -295,7 +296,7 @@ def rotate_keys(workspace: Workspace) -> list[KeyInfo]:
     """
     from orchestration.ingest import rotate_keys as rotate_ring
 
-    with environment(workspace.environment()):
+    with dbt_runner.environment(workspace.environment()):
         return rotate_ring(workspace.home).infos()
 
 
@@ -307,7 +308,7 @@ def retire_key(workspace: Workspace, key_id: str) -> list[KeyInfo]:
     """
     from orchestration.ingest import retire_key as retire_from_ring
 
-    with environment(workspace.environment()):
+    with dbt_runner.environment(workspace.environment()):
         return retire_from_ring(workspace.home, key_id).infos()
 
 
@@ -344,6 +345,19 @@ def rollback(workspace: Workspace, view: str) -> ViewMeta:
     """
     with closing(open_store(workspace.cache_url)) as store:
         return store.rollback(view)
+
+
+def test_hot_marts(workspace: Workspace) -> None:
+    """Test what a sync would serve, as it lies in the warehouse.
+
+    Raises:
+        EmptyError: nothing was built yet.
+        BuildError: a test failed; every failing one is named.
+    """
+    with open_warehouse(workspace.warehouse):
+        manifest = prepared_manifest(workspace)
+    tests = tests_of(manifest, hot_mart_ids(manifest))
+    dbt_runner.build(workspace, select=" ".join(tests), only_selected_tests=True)
 
 
 def sync(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import apsw
+import duckdb
 import pytest
 
 from orchestration.cli import app
@@ -144,6 +145,23 @@ def test_a_cache_that_differs_fails_the_verification(
     assert (found.json["ok"], found.json["difference_count"]) == (False, 2)
     assert attune("sync", "--recheck", home=home).code == 0
     assert attune("verify", home=home).code == 0
+
+
+def test_a_hot_mart_that_fails_its_tests_is_not_synced(
+    first_run: tuple[WorkspaceUnderTest, Outcome],
+) -> None:
+    under_test, _ = first_run
+    home, mart = under_test.workspace.home, "serving.hot_consent_purposes"
+    with duckdb.connect(str(under_test.workspace.warehouse)) as connection:
+        connection.execute(f"insert into {mart} from {mart} limit 1")
+    refused = attune("sync", home=home)
+    assert refused.code == 1
+    assert "the_cache_knows_each_purpose_once" in refused.err
+    # keys of the cache are unique whatever was tested
+    assert "twice" in attune("sync", "--skip-tests", home=home).err
+    with duckdb.connect(str(under_test.workspace.warehouse)) as connection:
+        connection.execute(f"create or replace table {mart} as select distinct * from {mart}")
+    assert attune("sync", home=home).code == 0
 
 
 def test_a_lost_cache_is_filled_once_the_build_holds_what_users_said(
