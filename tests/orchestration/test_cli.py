@@ -158,7 +158,7 @@ def test_a_hot_mart_that_fails_its_tests_is_not_synced(
     assert refused.code == 1
     assert "the_cache_knows_each_purpose_once" in refused.err
     # keys of the cache are unique whatever was tested
-    assert "twice" in attune("sync", "--skip-tests", home=home).err
+    assert "repeat a key" in attune("sync", "--skip-tests", home=home).err
     with duckdb.connect(str(under_test.workspace.warehouse)) as connection:
         connection.execute(f"create or replace table {mart} as select distinct * from {mart}")
     assert attune("sync", home=home).code == 0
