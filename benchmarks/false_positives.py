@@ -81,7 +81,8 @@ EMPTY = {
     "value double, value_variance double",
     "int_experiment_funnels": "experiment_name varchar, metric_name varchar, unit_id varchar, "
     "completed_at timestamp",
-    "fct_user_activity_daily": "user_id varchar, event_date date",
+    "int_experiment_active_days": "unit varchar, unit_id varchar, entry_event varchar, "
+    "event_date date",
     "rpt_experiment_health": "experiment_name varchar, status varchar",
     "stg_declarations__sequential_bounds": "bounds varchar, alpha double, look integer, "
     "information_fraction double, critical_value double",
