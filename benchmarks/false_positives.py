@@ -168,6 +168,7 @@ def declare(
             "ended_at": "timestamp",
             "planned_units": "bigint",
             "stratify_by": "varchar",
+            "trigger_event": "varchar",
         },
         [
             {

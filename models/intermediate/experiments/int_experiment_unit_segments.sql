@@ -12,6 +12,10 @@ segments as (
     select * from {{ ref('stg_declarations__segments') }}
 ),
 
+experiments as (
+    select * from {{ ref('stg_declarations__experiments') }}
+),
+
 first_attributes as (
     select
         units.experiment_name,
@@ -27,8 +31,14 @@ declared as (
         first_attributes.experiment_name,
         first_attributes.unit_id,
         segments.segment_name,
-        nullif(first_attributes.attributes[segments.source_attribute], '') as segment_value
+        coalesce(
+            nullif(first_attributes.attributes[segments.source_attribute], ''),
+            -- strata leave no unit out: those of whom nothing is known are one
+            case when experiments.stratify_by = segments.segment_name then 'unknown' end
+        ) as segment_value
     from first_attributes
+    inner join experiments
+        on first_attributes.experiment_name = experiments.experiment_name
     cross join segments
 )
 
