@@ -106,7 +106,6 @@ class Workspace:
             "ATTUNE_CACHE_URL": self.cache_url,
             "ATTUNE_KEY_FILE": str(self.key_file),
             "ATTUNE_TARGET": self.target,
-            "ATTUNE_MEMORY_LIMIT": "what DuckDB may use in a build, such as 8GB; default 80% of the memory",
             "ATTUNE_RAW_DAYS": str(self.raw_days),
             "DBT_TARGET_PATH": str(self.dbt_target),
             "DBT_LOG_PATH": str(self.dbt_logs),

@@ -128,6 +128,7 @@ def render(
         "adapter": _Adapter(),
         "ref": lambda name: name,
         "var": known.__getitem__,
+        "modules": SimpleNamespace(re=re),
         "config": lambda **_: "",
         "execute": False,
         **(context or {}),

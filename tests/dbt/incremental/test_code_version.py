@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from tests.dbt.experiments.model_sql import render
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-def version(**changed: str) -> str:
+
+def version(variables: Mapping[str, object] | None = None, /, **changed: str) -> str:
     """The version of `last` in a small graph, with the code of some models changed."""
     codes = {"first": "1", "left": "2", "right": "3", "last": "4", "beside": "5"} | changed
     before = {
@@ -31,7 +35,7 @@ def version(**changed: str) -> str:
         ),
         "local_md5": lambda code: hashlib.md5(code.encode()).hexdigest(),  # noqa: S324 - a version
     }
-    return render("{{ code_version() }}", context=context).strip()
+    return render("{{ code_version() }}", variables, context).strip()
 
 
 def test_code_of_every_model_before_counts() -> None:
@@ -43,3 +47,10 @@ def test_code_of_every_model_before_counts() -> None:
 
 def test_code_beside_does_not_count() -> None:
     assert version(beside="new") == version()
+
+
+def test_variables_that_code_names_count_and_when_the_build_takes_place_does_not() -> None:
+    codes = {"first": "{{ var('late_after_days') }}", "last": '{{ var("as_of") }}'}
+    assert version({"late_after_days": 8}, **codes) != version(**codes)
+    assert version({"as_of": "2026-03-09"}, **codes) == version(**codes)
+    assert version({"session_timeout_minutes": 5}, **codes) == version(**codes)
