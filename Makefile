@@ -103,7 +103,7 @@ parse: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## dbt parse, deprecations are 
 .PHONY: lint-sql
 lint-sql: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## sqlfluff with the dbt templater
 	@mkdir -p $(TEST_HOME)
-	$(call step,sqlfluff,ATTUNE_HOME=$(TEST_HOME) sqlfluff lint --nocolor --processes 2 models tests/dbt)
+	$(call step,sqlfluff,ATTUNE_HOME=$(TEST_HOME) scripts/lint-sql lint --nocolor --processes 2 models tests/dbt)
 
 .PHONY: build-empty
 build-empty: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## dbt build (unit and data tests) on an empty workspace

@@ -6,6 +6,8 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from orchestration.lib import dbt_runner, steps
 from orchestration.lib.home import workspace_from
 from orchestration.lib.report import open_warehouse
@@ -22,20 +24,42 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ManifestCache:
-    """Parsed manifests by declarations and engine: parsing costs more than a small build."""
+    """Parsed manifests by what parsing reads of the declarations: it costs more than a small build.
 
-    _manifests: dict[tuple[str, str], tuple[Any, bytes]] = field(default_factory=dict)
+    Of a CSV a manifest knows only where it lies. Declarations with the same files share a manifest
+    in which the seeds point to each one's own.
+    """
+
+    _manifests: dict[tuple[Any, ...], tuple[Any, bytes]] = field(default_factory=dict)
 
     def manifest_for(self, workspace: Workspace) -> Any:
         """Return a manifest of its own for one run; `manifest.json` lies where dbt would put it."""
-        key = (str(workspace.declarations), workspace.target)
+        key = (workspace.project_dir, workspace.target, *_parsed_of(workspace.declarations))
         if key not in self._manifests:
             parsed = dbt_runner.parse(workspace)
             self._manifests[key] = (parsed, workspace.manifest.read_bytes())
         parsed, text = self._manifests[key]
+        manifest, document = parsed.deepcopy(), orjson.loads(text)
+        for unique_id, node in document["nodes"].items():
+            declared = workspace.declarations / node["path"]
+            if node["resource_type"] == "seed" and declared.is_file():
+                node["original_file_path"] = str(declared)
+                manifest.nodes[unique_id].original_file_path = str(declared)
         workspace.dbt_target.mkdir(parents=True, exist_ok=True)
-        workspace.manifest.write_bytes(text)
-        return parsed.deepcopy()
+        workspace.manifest.write_bytes(orjson.dumps(document))
+        return manifest
+
+
+def _parsed_of(declarations: Path) -> list[tuple[str, bytes]]:
+    """Every file by its place, with what it says unless it is a CSV."""
+    return [
+        (
+            path.relative_to(declarations).as_posix(),
+            b"" if path.suffix == ".csv" else path.read_bytes(),
+        )
+        for path in sorted(declarations.rglob("*"))
+        if path.is_file()
+    ]
 
 
 @dataclass(frozen=True, slots=True)

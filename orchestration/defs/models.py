@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
 
 from orchestration.defs.policies import RETRY, WAREHOUSE_POOL
-from orchestration.lib.dbt_runner import environment
+from orchestration.lib.dbt_runner import BUILD, environment
 from orchestration.lib.home import Workspace
 from orchestration.lib.table_facts import TableFacts
 from orchestration.lib.translator import FolderTranslator
@@ -32,9 +32,7 @@ def model_assets(
         # a result left by an earlier run would pass for one of this run
         (target / "run_results.json").unlink(missing_ok=True)
         with environment(workspace.environment()):
-            invocation = dbt.cli(
-                ["build"], context=context, raise_on_error=False, target_path=target
-            )
+            invocation = dbt.cli(BUILD, context=context, raise_on_error=False, target_path=target)
             events = list(invocation.stream())
         facts = TableFacts(
             workspace.warehouse,

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from orchestration.lib.home import Workspace
 
 FAILED = ("error", "fail", "runtime error")
+# unit tests know the models and not the data: `make test` and plain `dbt build` run them, and a
+# build of data does not wait for them
+BUILD = ("build", "--exclude-resource-type", "unit_test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,7 @@ def build(
     only_selected_tests: bool = False,
     manifest: Any = None,
 ) -> BuildReport:
-    """Build and test everything.
+    """Build everything and run its data tests.
 
     Args:
         workspace: What to build, and where.
@@ -173,7 +176,7 @@ def build(
     Raises:
         BuildError: a node failed; every failing node is named, with its file.
     """
-    arguments = ["build"]
+    arguments = [*BUILD]
     if full_refresh:
         arguments.append("--full-refresh")
     if as_of:

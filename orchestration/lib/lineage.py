@@ -38,15 +38,16 @@ def column_lineage(
     Returns:
         Nothing where the query cannot be analysed: lineage is information, not a check.
     """
+    # only what the query reads: sqlglot normalizes every name of a schema anew for each query
     schema: dict[str, dict[str, dict[str, str]]] = {}
-    for relation, types in columns.items():
-        schema_name, _, table = relation.partition(".")
-        schema.setdefault(schema_name, {})[table] = dict(types)
     try:
         parsed = sqlglot.parse_one(sql, dialect=dialect)
-        for table_expression in parsed.find_all(exp.Table):
+        for table in parsed.find_all(exp.Table):
             # one warehouse: its name would only be another level
-            table_expression.set("catalog", None)
+            table.set("catalog", None)
+            schema_name, name = table.db.lower(), table.name.lower()
+            if types := columns.get(f"{schema_name}.{name}"):
+                schema.setdefault(schema_name, {})[name] = dict(types)
         qualified = qualify(
             parsed,
             schema=dict[str, object](schema),

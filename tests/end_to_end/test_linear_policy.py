@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
-from orchestration.lib import dbt_runner
+from orchestration.lib.dbt_runner import BUILD, run_dbt
 from simulator import simulate
 from tests.workspaces import ManifestCache, make_workspace
 
@@ -34,9 +34,9 @@ def test_linear_arms_serve_what_is_truly_liked_in_each_context(
     )
     simulate(world.workspace.inbox, truth_dir=tmp_path / "truth", users=500, days=14, seed=5)
     world.ingest()
-    result = dbt_runner.run_dbt(
+    result = run_dbt(
         world.workspace,
-        ["build", "--select", "+fct_action_probabilities", "--indirect-selection", "buildable"],
+        [*BUILD, "--select", "+fct_action_probabilities", "--indirect-selection", "buildable"],
         manifest=manifests.manifest_for(world.workspace),
     )
     assert result.success, [each.message for each in result.result.results if each.failures]
