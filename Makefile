@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ATTUNE_HOME ?= .attune
 PORT ?= 3000
-CASES ?= 6
+CASES ?= 4
 export ATTUNE_HOME
 # dbt, sqlfluff and Dagster find each other's commands by name
 export PATH := $(CURDIR)/$(BIN):$(PATH)
