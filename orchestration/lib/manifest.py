@@ -96,6 +96,21 @@ def hot_path_selection(manifest: Mapping[str, Any]) -> str:
     return " ".join([*upstream, *tests_of(manifest, marts)])
 
 
+def daily_models(manifest: Mapping[str, Any]) -> str:
+    """Return dbt's selection of the models that move once a day, with much after them.
+
+    They have `config.meta.moves` of daily.
+    """
+    return " ".join(
+        sorted(
+            node["name"]
+            for node in manifest["nodes"].values()
+            if node["resource_type"] == "model"
+            and node["config"].get("meta", {}).get("moves") == "daily"
+        )
+    )
+
+
 def tests_of(manifest: Mapping[str, Any], models: Collection[str]) -> list[str]:
     """Return the names of the tests that read these models and nothing else."""
     return [

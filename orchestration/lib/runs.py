@@ -9,7 +9,12 @@ from rich.markup import escape
 
 from orchestration.lib import dbt_runner, render, steps
 from orchestration.lib.declarations import require_declarations
-from orchestration.lib.manifest import hot_path_selection, is_outdated, prepared_manifest
+from orchestration.lib.manifest import (
+    daily_models,
+    hot_path_selection,
+    is_outdated,
+    prepared_manifest,
+)
 from orchestration.lib.report import Summary, read_summary
 from orchestration.lib.warehouse_file import rewrite
 
@@ -202,7 +207,7 @@ def _build_and_serve(workspace: Workspace, stages: Stages) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class FollowReport:
-    """What one turn of the hot path did; seconds by stage, and by model of its build."""
+    """What one turn of the hot path did; seconds by stage, and by model of its first build."""
 
     loaded_files: int
     refused_files: list[str]
@@ -225,6 +230,9 @@ class HotPath:
     def follow(self, stages: Stages) -> FollowReport:
         """Load what waits, build the marts of the hot path and sync them; nothing waits, nothing runs.
 
+        The first events of a day are served by what the population was fitted to the day before;
+        then it is fitted anew, and everybody's scores with it.
+
         What a turn loaded and could not build or sync is built by the next, whatever waits then.
 
         Raises:
@@ -238,6 +246,7 @@ class HotPath:
         if not is_due and not steps.inbox_files(workspace):
             return FollowReport(0, [], 0, 0, {}, {})
         require_declarations(workspace.declarations, workspace.project_dir)
+        day = steps.day_of_build(workspace)
         unfinished.touch()
         with stages.stage("ingest", "files") as update:
             loads = steps.ingest(workspace, on_progress=update)
@@ -248,25 +257,41 @@ class HotPath:
         with stages.stage("parse", "project"):
             if self._parsed is None or is_outdated(workspace):
                 self._parsed = dbt_runner.parse(workspace)
-        with stages.stage("build", "nodes") as update:
-            report = dbt_runner.build(
-                workspace,
-                select=hot_path_selection(prepared_manifest(workspace)),
-                only_selected_tests=True,
-                manifest=self._parsed,
-                on_progress=lambda node: update(node.done, node.total, node.name),
-            )
+        manifest = prepared_manifest(workspace)
+        # what moves once a day is left as it is until the first events of the day are served
+        is_new_day = day is not None and not is_due and loads.loaded_at.date() != day
+        held = daily_models(manifest) if is_new_day else None
+        report = self._build(stages, "build", hot_path_selection(manifest), held)
         with stages.stage("sync", "views"):
             moved = steps.sync(workspace, only_hot_path=True).moved
+        nodes = sum(report.statuses.values())
+        if held:
+            refit = self._build(stages, "refit", hot_path_selection(manifest))
+            with stages.stage("sync of the refit", "views"):
+                moved += steps.sync(workspace, only_hot_path=True).moved
+            nodes += sum(refit.statuses.values())
         unfinished.unlink()
         return FollowReport(
             loaded_files=len(loads.batch_ids),
             refused_files=refused,
-            built_nodes=sum(report.statuses.values()),
+            built_nodes=nodes,
             moved=moved,
             seconds=dict(stages.seconds),
             model_seconds=dict(report.model_seconds),
         )
+
+    def _build(
+        self, stages: Stages, stage: str, select: str, exclude: str | None = None
+    ) -> dbt_runner.BuildReport:
+        with stages.stage(stage, "nodes") as update:
+            return dbt_runner.build(
+                self._workspace,
+                select=select,
+                exclude=exclude,
+                only_selected_tests=True,
+                manifest=self._parsed,
+                on_progress=lambda node: update(node.done, node.total, node.name),
+            )
 
 
 def _what_is_new(loaded: Sequence[str], dates: Sequence[str], *, is_first: bool) -> str:

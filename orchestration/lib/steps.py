@@ -458,6 +458,15 @@ def report(workspace: Workspace) -> ReportsWritten:
     return write_reports(workspace.published, workspace.reports, workspace.manifest)
 
 
+def day_of_build(workspace: Workspace) -> date | None:
+    """Return the date up to which loads counted in the last build, UTC; None before the first."""
+    try:
+        with open_warehouse(workspace.warehouse) as connection:
+            return build_as_of(connection, workspace).date()
+    except EmptyError:
+        return None
+
+
 def build_as_of(connection: duckdb.DuckDBPyConnection, workspace: Workspace) -> datetime:
     """Return the time up to which loads counted in the last build, naive UTC.
 

@@ -283,7 +283,9 @@ def test_the_web_ui_shows_the_asset_graph_and_the_finished_run(
     page.screenshot(path=tmp_path / "asset.png")
 
 
-def test_what_a_user_says_reaches_the_cache_between_builds(finished: Run) -> None:
+def test_what_a_user_says_reaches_the_cache_between_builds(
+    finished: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     under_test = finished.under_test
     workspace = under_test.workspace
     (user,) = under_test.query("select min(user_id) as user_id from serving.hot_user_profiles")
@@ -304,9 +306,15 @@ def test_what_a_user_says_reaches_the_cache_between_builds(finished: Run) -> Non
         for number, (name, attributes) in enumerate(said)
     ]
     under_test.drop("said.jsonl", b"".join(line + b"\n" for line in lines))
+    # as if these were the first events of a day
+    yesterday = (now - timedelta(days=1)).date()
+    monkeypatch.setattr(steps, "day_of_build", lambda _: yesterday)
     report = HotPath(workspace).follow(Stages(Console(file=io.StringIO())))
     assert (report.loaded_files, report.refused_files) == (1, [])
     assert report.moved > 0
+    assert "int_preference_evidence" in report.model_seconds
+    assert "int_preference_cuts" not in report.model_seconds
+    assert "sync of the refit" in report.seconds
     with Client(workspace.cache_url) as client:
         explained = client.explain_user(user["user_id"])
     (style,) = (

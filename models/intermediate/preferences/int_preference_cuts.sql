@@ -1,3 +1,4 @@
+{{ config(meta={'moves': 'daily'}) }}
 {#- The instants that preferences are judged at: `now`, and two in the past whose days after say how
     good the preferences of that instant were. -#}
 {%- set days = var('preference_holdout_days') %}
