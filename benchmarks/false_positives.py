@@ -67,6 +67,7 @@ TO_RESULTS = (
     "int_experiment_estimates",
     "int_experiment_tests",
     "int_experiment_adjusted",
+    "int_experiment_left_out_daily",
     "int_experiment_states",
     "int_experiment_programme",
     "rpt_experiment_looks",
@@ -81,6 +82,7 @@ EMPTY = {
     "value double, value_variance double",
     "int_experiment_funnels": "experiment_name varchar, metric_name varchar, unit_id varchar, "
     "completed_at timestamp",
+    "int_experiment_arrivals": "experiment_name varchar, event_date date, late_events bigint",
     "fct_user_activity_daily": "user_id varchar, event_date date",
     "rpt_experiment_health": "experiment_name varchar, status varchar",
     "stg_declarations__sequential_bounds": "bounds varchar, alpha double, look integer, "

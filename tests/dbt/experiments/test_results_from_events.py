@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.dbt.experiments.model_sql import Row
+from tests.dbt.experiments.model_sql import Row, rows
 from tests.dbt.experiments.worlds import AS_OF, STARTED_AT, World, results
 
 UNITS = 240
@@ -221,3 +221,105 @@ def test_what_cannot_be_said_yet_has_a_reason(drawn: Drawn) -> None:
     assert untuned["deciding_ci_missing_reason"] == "no_tuning_sample"
     assert (untuned["e_value"], untuned["sequential_ci_lower"]) == (None, None)
     assert untuned["p_value"] is not None
+
+
+def test_adjustments_are_named_in_order(
+    drawn: Drawn, rows_of: dict[tuple[str, str, str, str], Row]
+) -> None:
+    def chain(*key: str) -> object:
+        return rows_of[key[0], key[1], key[2], key[3]]["adjustment_chain"]
+
+    assert chain("spend", "all", "all", "none") == "capped at p95 > holm"
+    assert chain("spend", "plan", "pro", "none") == "capped at p95 > benjamini_hochberg"
+    assert (
+        chain("spend", "all", "all", "post_stratified")
+        == "capped at p95 > post_stratified by plan > holm"
+    )
+    assert chain("back", "all", "all", "none") == "holm"
+    world = drawn.world(
+        experiment={"inference": "sequential"},
+        metrics={
+            "spend": {"kind": "mean", "cap_quantile": 0.999, "covariate_days": 7.0}
+            | {"role": "guardrail"},
+            "per_order": {"kind": "ratio", "role": "guardrail"},
+            "silent": {"kind": "retention", "delay_days": 7.0, "window_days": 99.0},
+        },
+    )
+    with duckdb.connect() as connection:
+        world.build(connection)
+        found = results(connection)
+        daily = {
+            (row["metric_name"], row["adjustment"]): row["adjustment_chain"]
+            for row in rows(connection, "from rpt_experiment_results_daily")
+        }
+    assert found["silent", "all", "all", "none"]["adjustment_chain"] is None
+    # nobody has a history: CUPED gives no estimate that could be corrected
+    for estimate, wanted in {
+        ("spend", "none"): "capped at p99.9",
+        ("spend", "cuped"): "capped at p99.9 > cuped",
+        ("per_order", "none"): "none",
+    }.items():
+        metric, adjustment = estimate
+        assert found[metric, "all", "all", adjustment]["adjustment_chain"] == wanted
+        assert daily[estimate] == wanted
+
+
+def test_what_is_left_out_stands_on_every_row(drawn: Drawn) -> None:
+    week = timedelta(days=7)
+    unit_ids = drawn.unit_ids()
+    triggers = {unit_id: STARTED_AT + timedelta(days=2, hours=1) for unit_id in unit_ids[:40]}
+    apart = dict.fromkeys(unit_ids[-3:], "several_variants")
+    apart |= dict.fromkeys(unit_ids[-8:-3], "excluded_unit")
+    apart |= dict.fromkeys(unit_ids[-10:-8], "not_triggered")
+    # a month after this instant there are windows that are still open
+    first_day, last_day = STARTED_AT.date(), STARTED_AT.date() + timedelta(days=8)
+    open_until = (AS_OF - STARTED_AT).days - 1.0
+    world = drawn.world(
+        set_apart=apart,
+        analysed_from=triggers | dict.fromkeys(unit_ids[-10:-8]),
+        late_events={first_day: 3, first_day + week: 4},
+        metrics={
+            "spend": {"kind": "mean"},
+            "per_order": {"kind": "ratio", "window_days": 3.0},
+            "back": {"kind": "retention", "window_days": open_until},
+        },
+    )
+    with duckdb.connect() as connection:
+        world.build(connection)
+        found = results(connection)
+        daily = {
+            (row["metric_name"], row["as_of_date"]): row
+            for row in rows(connection, "from rpt_experiment_results_daily")
+        }
+    row = found["spend", "all", "all", "none"]
+    counts = ("several_variants_units", "excluded_units", "not_triggered_units", "late_events")
+    assert [row[name] for name in counts] == [3, 5, 2, 7]
+    assert row["immature_units"] == 0
+    # who was triggered two days later is still in the window, plan by plan
+    late = np.array([unit_id in triggers for unit_id in unit_ids])
+    for plan in PLANS:
+        segment = found["back", "plan", plan, "none"]
+        wanted = int((late & (drawn.plan == plan)).sum())
+        assert segment["immature_units"] == wanted > 0
+    assert found["back", "all", "all", "none"]["immature_units"] == 40
+
+    def left_out(metric: str, day: date) -> list[int]:
+        row = daily[metric, day]
+        return [row["immature_units"], *(row[name] for name in counts)]
+
+    waiting = len(triggers)
+    analysed = UNITS - len(apart) - waiting
+    assert left_out("spend", first_day) == [0, 3, 5, 2 + waiting, 3]
+    assert left_out("spend", first_day + timedelta(days=1)) == [0, 3, 5, 2 + waiting, 3]
+    assert left_out("spend", first_day + timedelta(days=2)) == [0, 3, 5, 2, 3]
+    assert left_out("spend", last_day) == [0, 3, 5, 2, 7]
+    # three days after they were triggered, and a hair more: the clock of a window starts there
+    third, fifth = (first_day + timedelta(days=days) for days in (3, 5))
+    assert left_out("per_order", third)[0] == waiting
+    assert left_out("per_order", fifth)[0] == 0
+    for metric, day in (("spend", first_day), ("per_order", third), ("per_order", fifth)):
+        row = daily[metric, day]
+        counted = row["control_units"] + row["treatment_units"]
+        # whoever was exposed is analysed, or said to be left out
+        assert counted + sum(left_out(metric, day)[:4]) == UNITS
+    assert daily["per_order", third]["control_units"] < analysed

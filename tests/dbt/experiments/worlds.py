@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.dbt.experiments.model_sql import Row, build, fill
@@ -31,7 +31,9 @@ MODELS = (
     "int_experiment_estimates",
     "int_experiment_tests",
     "int_experiment_adjusted",
+    "int_experiment_left_out_daily",
     "rpt_experiment_results",
+    "rpt_experiment_results_daily",
 )
 
 
@@ -40,7 +42,9 @@ class World:
     """One experiment `e` of users, control `c` and treatment `t`, started with all its units.
 
     units: unit_id -> (variant, segment -> value). events: (metric, unit_id, when, numerator,
-    denominator). metrics: name -> what the metric YAML says of it, and its `role`.
+    denominator). metrics: name -> what the metric YAML says of it, and its `role`. set_apart: unit_id ->
+    role. analysed_from: unit_id -> its trigger, if that is not its exposure. late_events: date -> events
+    of control that came late.
     """
 
     units: Mapping[str, tuple[str, Mapping[str, str]]]
@@ -49,21 +53,33 @@ class World:
     experiment: Mapping[str, Any] = field(default_factory=dict)
     tuning_units: float | None = None
     set_apart: Mapping[str, str] = field(default_factory=dict)
+    analysed_from: Mapping[str, datetime | None] = field(default_factory=dict)
+    late_events: Mapping[date, int] = field(default_factory=dict)
 
     def put(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Fill the tables that the models read."""
         self._declare(connection)
         fill(connection, "int_as_of", {"as_of": "timestamp"}, [{"as_of": AS_OF}])
-        entered = {"first_exposed_at": STARTED_AT, "analysed_from": STARTED_AT}
         fill(
             connection,
             "int_experiment_units",
             dict.fromkeys(("experiment_name", "unit_id", "variant", "role"), TEXT)
             | {"first_exposed_at": "timestamp", "analysed_from": "timestamp"},
             [
-                {"experiment_name": "e", "unit_id": unit_id, "variant": variant, **entered}
-                | {"role": self.set_apart.get(unit_id, "analysed")}
+                {"experiment_name": "e", "unit_id": unit_id, "variant": variant}
+                | {"role": self.set_apart.get(unit_id, "analysed"), "first_exposed_at": STARTED_AT}
+                | {"analysed_from": self.analysed_from.get(unit_id, STARTED_AT)}
                 for unit_id, (variant, _) in self.units.items()
+            ],
+        )
+        fill(
+            connection,
+            "int_experiment_arrivals",
+            {"experiment_name": TEXT, "variant": TEXT, "event_date": "date"}
+            | {"late_events": "bigint"},
+            [
+                {"experiment_name": "e", "variant": "c", "event_date": day, "late_events": count}
+                for day, count in self.late_events.items()
             ],
         )
         names = ("experiment_name", "unit_id", "segment_name", "segment_value")
