@@ -78,8 +78,8 @@ SAMPLE_RATIO = ("int_experiment_sample_ratios", "int_experiment_checks_sample_ra
 # what the models read of tables that have no rows here
 EMPTY = {
     "int_experiment_quantiles": "experiment_name varchar, metric_name varchar, kind varchar, "
-    "variant varchar, segment_name varchar, segment_value varchar, units bigint, events bigint, "
-    "value double, value_variance double",
+    "variant varchar, segment_name varchar, segment_value varchar, as_of_date date, "
+    "is_final boolean, units bigint, events bigint, value double, value_variance double",
     "int_experiment_funnels": "experiment_name varchar, metric_name varchar, unit_id varchar, "
     "completed_at timestamp",
     "int_experiment_arrivals": "experiment_name varchar, event_date date, late_events bigint",

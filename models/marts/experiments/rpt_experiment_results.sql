@@ -39,6 +39,7 @@ moments as (
 
 quantiles as (
     select * from {{ ref('int_experiment_quantiles') }}
+    where is_final
 ),
 
 caps as (

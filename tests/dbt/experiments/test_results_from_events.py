@@ -323,3 +323,67 @@ def test_what_is_left_out_stands_on_every_row(drawn: Drawn) -> None:
         # whoever was exposed is analysed, or said to be left out
         assert counted + sum(left_out(metric, day)[:4]) == UNITS
     assert daily["per_order", third]["control_units"] < analysed
+
+
+def quantile_of(values: np.ndarray, units: np.ndarray, quantile: float) -> tuple[float, float]:
+    """A quantile of events of units, and its variance by the outer order statistics (Deng 2018)."""
+    value = float(np.quantile(values, quantile))
+    below = (values <= value).astype(float)
+    ids = np.unique(units)
+    # each unit's events below, less what its number of events lets expect
+    rest = np.array([(below[units == unit] - below.mean()).sum() for unit in ids])
+    error = math.sqrt((rest**2).sum() * len(ids) / (len(ids) - 1)) / len(values)
+    ordered = np.sort(values)
+    z_score = float(stats.norm.ppf(0.975))
+    lower = ordered[math.floor(len(values) * (quantile - z_score * error)) - 1]
+    upper = ordered[math.ceil(len(values) * (quantile + z_score * error)) - 1]
+    count = len(values)
+    return value, ((upper - lower) / (2 * z_score)) ** 2 * (count - 1) / count
+
+
+def test_quantiles_of_each_day_are_of_what_had_happened_by_its_end(drawn: Drawn) -> None:
+    generator = np.random.default_rng(9)
+    count = 2500
+    unit = generator.integers(0, UNITS, count)
+    # a unit's events hang together
+    value = generator.lognormal(0, 1, UNITS)[unit] * generator.lognormal(0, 0.3, count)
+    hours = generator.integers(0, 6 * 24, count)
+    events = [
+        (metric, f"u{unit[place]}", STARTED_AT + timedelta(hours=int(hours[place])))
+        + (float(value[place]), 0.0)
+        for place in range(count)
+        for metric in ("latency", "early")
+    ]
+    metrics = {
+        "latency": {"kind": "quantile", "quantile": 0.8},
+        "early": {"kind": "quantile", "quantile": 0.5, "window_days": 2.0},
+    }
+    with duckdb.connect() as connection:
+        drawn.world(metrics=metrics, events=events).build(connection)
+        final = results(connection)
+        daily = {
+            (row["metric_name"], (row["as_of_date"] - STARTED_AT.date()).days): row
+            for row in rows(connection, "from rpt_experiment_results_daily")
+        }
+    # a window that must close counts whole, on the day it does
+    assert set(daily) == {("latency", day) for day in range(6)} | {
+        ("early", day) for day in range(2, 6)
+    }
+    for (metric, day), row in daily.items():
+        quantile = metrics[metric]["quantile"]
+        seen = hours < (48 if metric == "early" else 24 * (day + 1))
+        assert (row["status"], row["segment_name"]) == ("ok", "all")
+        variance = 0.0
+        for side, arm in (("control", ~drawn.treated), ("treatment", drawn.treated)):
+            chosen = seen & arm[unit]
+            wanted, part = quantile_of(value[chosen], unit[chosen], float(str(quantile)))
+            assert row[f"{side}_value"] == pytest.approx(wanted, rel=1e-11)
+            assert row[f"{side}_units"] == len(np.unique(unit[chosen]))
+            variance += part
+        assert row["absolute_std_error"] == pytest.approx(math.sqrt(variance), rel=1e-9)
+    for metric in metrics:
+        last, row = daily[metric, 5], final[metric, "all", "all", "none"]
+        for name in ("treatment_units", "absolute_effect", "absolute_std_error", "p_value"):
+            assert last[name] == row[name]
+    # plans have a final row only
+    assert final["latency", "plan", "pro", "none"]["status"] == "ok"
