@@ -67,6 +67,7 @@ TO_RESULTS = (
     "int_experiment_estimates",
     "int_experiment_tests",
     "int_experiment_adjusted",
+    "int_experiment_left_out_daily",
     "int_experiment_states",
     "int_experiment_programme",
     "rpt_experiment_looks",
@@ -77,12 +78,13 @@ SAMPLE_RATIO = ("int_experiment_sample_ratios", "int_experiment_checks_sample_ra
 # what the models read of tables that have no rows here
 EMPTY = {
     "int_experiment_quantiles": "experiment_name varchar, metric_name varchar, kind varchar, "
-    "variant varchar, segment_name varchar, segment_value varchar, units bigint, events bigint, "
-    "value double, value_variance double",
+    "variant varchar, segment_name varchar, segment_value varchar, as_of_date date, "
+    "is_final boolean, units bigint, events bigint, value double, value_variance double",
     "int_experiment_funnels": "experiment_name varchar, metric_name varchar, unit_id varchar, "
     "completed_at timestamp",
     "int_experiment_active_days": "unit varchar, unit_id varchar, entry_event varchar, "
     "event_date date",
+    "int_experiment_arrivals": "experiment_name varchar, event_date date, late_events bigint",
     "rpt_experiment_health": "experiment_name varchar, status varchar",
     "stg_declarations__sequential_bounds": "bounds varchar, alpha double, look integer, "
     "information_fraction double, critical_value double",

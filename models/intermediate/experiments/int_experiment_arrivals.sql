@@ -107,6 +107,7 @@ unit_events as (
 select
     units.experiment_name,
     units.variant,
+    unit_events.event_date,
     count(*) as events,
     count(late_dates.batch_id) as late_events
 from units
@@ -122,4 +123,4 @@ left join late_dates
     on
         unit_events.batch_id = late_dates.batch_id
         and unit_events.event_date = late_dates.event_date
-group by units.experiment_name, units.variant
+group by units.experiment_name, units.variant, unit_events.event_date

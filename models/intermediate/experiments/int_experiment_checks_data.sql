@@ -17,15 +17,25 @@ gaps as (
     select * from {{ ref('int_experiment_gaps') }}
 ),
 
+arm_arrivals as (
+    select
+        experiment_name,
+        variant,
+        cast(sum(events) as bigint) as events,
+        cast(sum(late_events) as bigint) as late_events
+    from arrivals
+    group by experiment_name, variant
+),
+
 arrived as (
     select
         experiments.experiment_name,
-        coalesce(cast(sum(arrivals.events) as bigint), 0) as events,
-        coalesce(cast(sum(arrivals.late_events) as bigint), 0) as late_events,
-        {{ sorted_list_text("concat(arrivals.variant, ' ', arrivals.late_events)") }} as arms
+        coalesce(cast(sum(arm_arrivals.events) as bigint), 0) as events,
+        coalesce(cast(sum(arm_arrivals.late_events) as bigint), 0) as late_events,
+        {{ sorted_list_text("concat(arm_arrivals.variant, ' ', arm_arrivals.late_events)") }} as arms
     from experiments
-    left join arrivals
-        on experiments.experiment_name = arrivals.experiment_name
+    left join arm_arrivals
+        on experiments.experiment_name = arm_arrivals.experiment_name
     group by experiments.experiment_name
 ),
 

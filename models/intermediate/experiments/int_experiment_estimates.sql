@@ -491,8 +491,8 @@ quantile_estimates as (
         treatments.variant as treatment_variant,
         treatments.segment_name,
         treatments.segment_value,
-        cast(null as date) as as_of_date,
-        true as is_final,
+        treatments.as_of_date,
+        treatments.is_final,
         'none' as adjustment,
         controls.units as control_units,
         treatments.units as treatment_units,
@@ -522,6 +522,8 @@ quantile_estimates as (
             and treatments.metric_name = controls.metric_name
             and treatments.segment_name = controls.segment_name
             and treatments.segment_value = controls.segment_value
+            and treatments.as_of_date is not distinct from controls.as_of_date
+            and treatments.is_final = controls.is_final
             and controls.variant = experiments.control_variant
 )
 

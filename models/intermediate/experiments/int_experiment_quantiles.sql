@@ -1,6 +1,7 @@
 {#- Quantiles of each arm's events, with the variance of that estimate. Events of a unit hang
     together, so that the share of events below the quantile takes the delta method, and the outer
-    order statistics around it give the variance (Deng, Knoblich and Lu 2018). -#}
+    order statistics around it give the variance (Deng, Knoblich and Lu 2018). Quantiles do not
+    merge: each day sorts what had happened by its end. -#}
 {{ overwrite_by('int_experiment_versions', 'experiment_name') }}
 with
 
@@ -16,6 +17,7 @@ events as (
 
 unit_segments as (
     select * from {{ ref('int_experiment_unit_segments') }}
+    where {{ is_touched('experiment_name') }}
 ),
 
 counted_events as (
@@ -24,10 +26,10 @@ counted_events as (
         windows.metric_name,
         windows.kind,
         windows.variant,
-        unit_segments.segment_name,
-        unit_segments.segment_value,
         windows.quantile,
         windows.unit_id,
+        case when windows.has_window then windows.entered_on else cast(events.occurred_at as date) end
+            as counted_on,
         events.numerator as value
     from windows
     inner join events
@@ -37,72 +39,147 @@ counted_events as (
             and windows.metric_name = events.metric_name
             and events.occurred_at >= windows.window_start
             and events.occurred_at < windows.window_end
-    inner join unit_segments
-        on
-            windows.experiment_name = unit_segments.experiment_name
-            and windows.unit_id = unit_segments.unit_id
-),
-
-ranked as (
-    select
-        counted_events.*,
-        row_number() over (
-            partition by experiment_name, metric_name, variant, segment_name, segment_value
-            order by value
-        ) as value_rank,
-        count(*) over (
-            partition by experiment_name, metric_name, variant, segment_name, segment_value
-        ) as events
-    from counted_events
 ),
 
 arms as (
-    select
+    select distinct
         experiment_name,
         metric_name,
         kind,
         variant,
+        quantile
+    from counted_events
+),
+
+segments as (
+    select distinct
+        experiment_name,
         segment_name,
-        segment_value,
-        quantile,
-        events,
-        count(distinct unit_id) as units,
-        sum({{ quantile_share('value', 'value_rank', 'events', 'quantile') }}) as value
+        segment_value
+    from unit_segments
+),
+
+bounds as (
+    select
+        experiment_name,
+        min(counted_on) as first_date,
+        max(counted_on) as last_date
+    from counted_events
+    group by experiment_name
+),
+
+dates as (
+    select
+        experiment_name,
+        {{ date_series('first_date', 'last_date') }} as as_of_date
+    from bounds
+),
+
+-- what has a quantile: each segment in the end, and all units by the end of each day
+named_cells as (
+    select
+        arms.*,
+        segments.segment_name,
+        segments.segment_value,
+        cast(null as date) as as_of_date,
+        true as is_final
+    from arms
+    inner join segments
+        on arms.experiment_name = segments.experiment_name
+    union all
+    select
+        arms.*,
+        'all' as segment_name,
+        'all' as segment_value,
+        dates.as_of_date,
+        false as is_final
+    from arms
+    inner join dates
+        on arms.experiment_name = dates.experiment_name
+),
+
+-- a number groups many rows faster than eight names
+cells as (
+    select
+        named_cells.*,
+        row_number() over (
+            order by
+                experiment_name, metric_name, variant, segment_name, segment_value, is_final, as_of_date
+        ) as cell_number
+    from named_cells
+),
+
+cell_events as (
+    select
+        cells.cell_number,
+        counted_events.unit_id,
+        counted_events.value
+    from counted_events
+    inner join unit_segments
+        on
+            counted_events.experiment_name = unit_segments.experiment_name
+            and counted_events.unit_id = unit_segments.unit_id
+    inner join cells
+        on
+            counted_events.experiment_name = cells.experiment_name
+            and counted_events.metric_name = cells.metric_name
+            and counted_events.variant = cells.variant
+            and unit_segments.segment_name = cells.segment_name
+            and unit_segments.segment_value = cells.segment_value
+    where cells.is_final
+    union all
+    select
+        cells.cell_number,
+        counted_events.unit_id,
+        counted_events.value
+    from counted_events
+    inner join cells
+        on
+            counted_events.experiment_name = cells.experiment_name
+            and counted_events.metric_name = cells.metric_name
+            and counted_events.variant = cells.variant
+            and counted_events.counted_on <= cells.as_of_date
+    where not cells.is_final
+),
+
+ranked as (
+    select
+        cell_number,
+        value,
+        row_number() over (partition by cell_number order by value) as value_rank,
+        count(*) over (partition by cell_number) as events
+    from cell_events
+),
+
+estimated as (
+    select
+        ranked.cell_number,
+        cells.quantile,
+        ranked.events,
+        sum({{ quantile_share(
+            'ranked.value', 'ranked.value_rank', 'ranked.events', 'cells.quantile'
+        ) }}) as value
     from ranked
-    group by
-        experiment_name, metric_name, kind, variant, segment_name, segment_value, quantile, events
+    inner join cells
+        on ranked.cell_number = cells.cell_number
+    group by ranked.cell_number, cells.quantile, ranked.events
 ),
 
 units_below as (
     select
-        ranked.experiment_name,
-        ranked.metric_name,
-        ranked.variant,
-        ranked.segment_name,
-        ranked.segment_value,
-        ranked.unit_id,
+        cell_events.cell_number,
+        cell_events.unit_id,
         cast(count(*) as double) as events,
-        sum(case when ranked.value <= arms.value then 1e0 else 0e0 end) as events_below
-    from ranked
-    inner join arms
-        on
-            ranked.experiment_name = arms.experiment_name
-            and ranked.metric_name = arms.metric_name
-            and ranked.variant = arms.variant
-            and ranked.segment_name = arms.segment_name
-            and ranked.segment_value = arms.segment_value
-    group by
-        ranked.experiment_name, ranked.metric_name, ranked.variant, ranked.segment_name,
-        ranked.segment_value, ranked.unit_id
+        sum(case when cell_events.value <= estimated.value then 1e0 else 0e0 end) as events_below
+    from cell_events
+    inner join estimated
+        on cell_events.cell_number = estimated.cell_number
+    group by cell_events.cell_number, cell_events.unit_id
 ),
 
 shares as (
     select
-        experiment_name,
-        metric_name,
-        variant,
-        segment_name,
-        segment_value,
+        cell_number,
         count(*) as units,
         sum(events) as events,
         sum(events_below) / sum(events) as share_below,
@@ -110,7 +187,7 @@ shares as (
         sum(events_below * events) as product_sum,
         sum(events * events) as event_square_sum
     from units_below
-    group by experiment_name, metric_name, variant, segment_name, segment_value
+    group by cell_number
 ),
 
 spreads as (
@@ -128,64 +205,51 @@ spreads as (
 
 places as (
     select
-        arms.*,
-        floor(arms.events * (arms.quantile - 1.959963984540054e0 * spreads.share_std_error))
+        estimated.cell_number,
+        spreads.units,
+        estimated.events,
+        estimated.value,
+        floor(estimated.events * (estimated.quantile - 1.959963984540054e0 * spreads.share_std_error))
             as lower_rank,
-        ceil(arms.events * (arms.quantile + 1.959963984540054e0 * spreads.share_std_error))
+        ceil(estimated.events * (estimated.quantile + 1.959963984540054e0 * spreads.share_std_error))
             as upper_rank
-    from arms
+    from estimated
     inner join spreads
-        on
-            arms.experiment_name = spreads.experiment_name
-            and arms.metric_name = spreads.metric_name
-            and arms.variant = spreads.variant
-            and arms.segment_name = spreads.segment_name
-            and arms.segment_value = spreads.segment_value
+        on estimated.cell_number = spreads.cell_number
 ),
 
-bounds as (
+ends as (
     select
-        places.experiment_name,
-        places.metric_name,
-        places.variant,
-        places.segment_name,
-        places.segment_value,
+        places.cell_number,
         max(case when ranked.value_rank = places.lower_rank then ranked.value end) as lower_value,
         max(case when ranked.value_rank = places.upper_rank then ranked.value end) as upper_value
     from places
     inner join ranked
         on
-            places.experiment_name = ranked.experiment_name
-            and places.metric_name = ranked.metric_name
-            and places.variant = ranked.variant
-            and places.segment_name = ranked.segment_name
-            and places.segment_value = ranked.segment_value
+            places.cell_number = ranked.cell_number
             and ranked.value_rank in (places.lower_rank, places.upper_rank)
-    group by
-        places.experiment_name, places.metric_name, places.variant, places.segment_name,
-        places.segment_value
+    group by places.cell_number
 )
 
 select
-    places.experiment_name,
-    places.metric_name,
-    places.kind,
-    places.variant,
-    places.segment_name,
-    places.segment_value,
+    cells.experiment_name,
+    cells.metric_name,
+    cells.kind,
+    cells.variant,
+    cells.segment_name,
+    cells.segment_value,
+    cells.as_of_date,
+    cells.is_final,
     places.units,
     places.events,
     places.value,
-    bounds.lower_value,
-    bounds.upper_value,
+    ends.lower_value,
+    ends.upper_value,
     -- ranks beyond the first or last event leave the interval open
-    (bounds.upper_value - bounds.lower_value) * (bounds.upper_value - bounds.lower_value)
+    (ends.upper_value - ends.lower_value) * (ends.upper_value - ends.lower_value)
     / 1.5365835282776501e1 as value_variance
 from places
-left join bounds
-    on
-        places.experiment_name = bounds.experiment_name
-        and places.metric_name = bounds.metric_name
-        and places.variant = bounds.variant
-        and places.segment_name = bounds.segment_name
-        and places.segment_value = bounds.segment_value
+inner join cells
+    on places.cell_number = cells.cell_number
+left join ends
+    on places.cell_number = ends.cell_number

@@ -31,6 +31,10 @@ date_versions as (
     select * from {{ ref('int_event_date_versions') }}
 ),
 
+arrivals as (
+    select * from {{ ref('int_experiment_arrivals') }}
+),
+
 declaration_versions as (
     select * from {{ ref('int_declaration_versions') }}
 ),
@@ -93,6 +97,18 @@ unit_sums as (
     group by experiment_name
 ),
 
+-- whether an event is late depends on batches of other days too
+arrival_sums as (
+    select
+        experiment_name,
+        {{ sum_of_checksums(
+            row_checksum("concat_ws('|', variant, event_date, late_events)")
+        ) }} as checksums
+    from arrivals
+    where late_events > 0
+    group by experiment_name
+),
+
 exclusions as (
     select {{ sorted_digest('unit_id') }} as version
     from excluded
@@ -110,7 +126,7 @@ select
         concat_ws(
             '|', '{{ metrics_version }}', declarations.version,
             coalesce(exclusions.version, ''), coalesce(unit_sums.checksums, ''),
-            coalesce(date_sums.checksums, ''),
+            coalesce(date_sums.checksums, ''), coalesce(arrival_sums.checksums, ''),
             case when ended.closes_at <= as_of.as_of then '' else cast(as_of.as_of as string) end
         )
     ) as version
@@ -122,3 +138,5 @@ left join unit_sums
     on ended.experiment_name = unit_sums.experiment_name
 left join date_sums
     on ended.experiment_name = date_sums.experiment_name
+left join arrival_sums
+    on ended.experiment_name = arrival_sums.experiment_name

@@ -22,6 +22,15 @@ units as (
 
 windows as (
     select * from {{ ref('int_experiment_windows') }}
+    where not is_mature
+),
+
+unit_segments as (
+    select * from {{ ref('int_experiment_unit_segments') }}
+),
+
+arrivals as (
+    select * from {{ ref('int_experiment_arrivals') }}
 ),
 
 moments as (
@@ -30,6 +39,7 @@ moments as (
 
 quantiles as (
     select * from {{ ref('int_experiment_quantiles') }}
+    where is_final
 ),
 
 caps as (
@@ -84,6 +94,31 @@ arms as (
     from quantiles
 ),
 
+immature as (
+    select
+        windows.experiment_name,
+        windows.metric_name,
+        unit_segments.segment_name,
+        unit_segments.segment_value,
+        count(*) as immature_units
+    from windows
+    inner join unit_segments
+        on
+            windows.experiment_name = unit_segments.experiment_name
+            and windows.unit_id = unit_segments.unit_id
+    group by
+        windows.experiment_name, windows.metric_name, unit_segments.segment_name,
+        unit_segments.segment_value
+),
+
+immature_metrics as (
+    select
+        experiment_name,
+        metric_name
+    from immature
+    where segment_name = 'all'
+),
+
 -- every declared comparison has a row, whether or not anybody was exposed
 cells as (
     select distinct
@@ -92,6 +127,13 @@ cells as (
         segment_name,
         segment_value
     from arms
+    union
+    select
+        experiment_name,
+        metric_name,
+        segment_name,
+        segment_value
+    from immature
     union
     select
         experiment_name,
@@ -107,6 +149,7 @@ comparisons as (
         experiments.control_variant,
         experiments.inference,
         experiments.alpha,
+        experiments.stratify_by,
         states.is_complete,
         experiment_metrics.metric_name,
         experiment_metrics.role as metric_role,
@@ -143,14 +186,12 @@ set_apart as (
     group by experiment_name
 ),
 
-immature as (
+late as (
     select
         experiment_name,
-        metric_name,
-        count(*) as immature_units
-    from windows
-    where not is_mature
-    group by experiment_name, metric_name
+        cast(sum(late_events) as bigint) as late_events
+    from arrivals
+    group by experiment_name
 ),
 
 counted as (
@@ -184,6 +225,7 @@ select
     counted.segment_name,
     counted.segment_value,
     coalesce(judged.adjustment, 'none') as adjustment,
+    {{ adjustment_chain('judged', 'caps.cap_quantile', 'counted.stratify_by') }} as adjustment_chain,
     cast(as_of.as_of as date) as as_of_date,
     counted.control_units,
     counted.treatment_units,
@@ -214,7 +256,7 @@ select
     case
         -- once, when nothing more can come
         when counted.inference = 'fixed'
-            and (not counted.is_complete or immature.immature_units > 0)
+            and (not counted.is_complete or immature_metrics.metric_name is not null)
             then false
         when judged.multiplicity_method = 'declared_bounds'
             then judged.status = 'ok' and coalesce(looks.is_crossed, false)
@@ -225,6 +267,7 @@ select
     coalesce(set_apart.several_variants_units, 0) as several_variants_units,
     coalesce(set_apart.excluded_units, 0) as excluded_units,
     coalesce(set_apart.not_triggered_units, 0) as not_triggered_units,
+    coalesce(late.late_events, 0) as late_events,
     caps.numerator_cap,
     caps.denominator_cap,
     counted.minimum_effect,
@@ -264,6 +307,14 @@ left join immature
     on
         counted.experiment_name = immature.experiment_name
         and counted.metric_name = immature.metric_name
+        and counted.segment_name = immature.segment_name
+        and counted.segment_value = immature.segment_value
+left join immature_metrics
+    on
+        counted.experiment_name = immature_metrics.experiment_name
+        and counted.metric_name = immature_metrics.metric_name
+left join late
+    on counted.experiment_name = late.experiment_name
 left join set_apart
     on counted.experiment_name = set_apart.experiment_name
 left join caps

@@ -202,6 +202,8 @@ def judge(comparisons: Iterable[Comparison]) -> dict[tuple[str, str], Row]:
             "int_experiment_quantiles",
             NAMES
             | {
+                "as_of_date": "date",
+                "is_final": "boolean",
                 "units": "bigint",
                 "events": "bigint",
                 "value": "double",
@@ -215,6 +217,7 @@ def judge(comparisons: Iterable[Comparison]) -> dict[tuple[str, str], Row]:
                     "metric_name": each.name,
                     "kind": each.kind,
                     "variant": variant,
+                    "is_final": True,
                     **everything,
                     **arm,
                 }

@@ -588,6 +588,8 @@ def test_order_statistics_around_a_quantile(vectors: Vectors) -> None:
             | dict.fromkeys(("unit", "unit_id"), "varchar")
             | {
                 "is_mature": "boolean",
+                "has_window": "boolean",
+                "entered_on": "date",
                 "quantile": "double",
                 "window_start": "timestamp",
                 "window_end": "timestamp",
@@ -597,7 +599,7 @@ def test_order_statistics_around_a_quantile(vectors: Vectors) -> None:
         connection.execute(
             "insert into int_experiment_windows by name select 'one' as experiment_name, "
             "'value' as metric_name, 'quantile' as kind, 'control' as variant, 'user' as unit, "
-            "i::varchar as unit_id, true as is_mature, $quantile as quantile, "
+            "i::varchar as unit_id, true as is_mature, false as has_window, $quantile as quantile, "
             "timestamp '2026-01-01' as window_start, timestamp '2026-02-01' as window_end "
             "from range(1, $count + 1) as units (i)",
             {"quantile": quantile, "count": count},
@@ -612,7 +614,7 @@ def test_order_statistics_around_a_quantile(vectors: Vectors) -> None:
             "'all' as segment_name, 'all' as segment_value from int_experiment_windows"
         )
         build(connection, "int_experiment_quantiles")
-        (row,) = rows(connection, "select * from int_experiment_quantiles")
+        (row,) = rows(connection, "select * from int_experiment_quantiles where is_final")
     expected = vector["expected"]
     assert {name: row[name] for name in names} == names
     # values are their ranks

@@ -27,6 +27,7 @@ class World:
     variant: str = "control"
     excluded: str = "bot"
     declared: str = "d"
+    late_events: int = 0
 
 
 def version(world: World) -> str:
@@ -91,6 +92,20 @@ def version(world: World) -> str:
         )
         fill(
             connection,
+            "int_experiment_arrivals",
+            {"experiment_name": "varchar", "variant": "varchar", "event_date": "date"}
+            | {"late_events": "bigint"},
+            [
+                {
+                    "experiment_name": "e",
+                    "variant": "control",
+                    "event_date": date(2026, 3, 3),
+                    "late_events": world.late_events,
+                }
+            ],
+        )
+        fill(
+            connection,
             "int_declaration_versions",
             {"declaration": "varchar", "version": "varchar"},
             [{"declaration": "experiments", "version": world.declared}],
@@ -113,6 +128,7 @@ CLOSED = World()
         replace(CLOSED, variant="treatment"),
         replace(CLOSED, excluded="u2"),
         replace(CLOSED, declared="z"),
+        replace(CLOSED, late_events=1),
         replace(CLOSED, as_of="2026-03-15"),
     ],
 )

@@ -20,7 +20,7 @@ history as (
 
 scorecard as (
     select * from judged
-    where is_final and kind != 'quantile'
+    where is_final
 )
 
 select
