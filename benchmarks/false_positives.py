@@ -83,7 +83,7 @@ EMPTY = {
     "int_experiment_funnels": "experiment_name varchar, metric_name varchar, unit_id varchar, "
     "completed_at timestamp",
     "int_experiment_arrivals": "experiment_name varchar, event_date date, late_events bigint",
-    "fct_user_activity_daily": "user_id varchar, event_date date",
+    "int_experiment_active_days": "unit varchar, unit_id varchar, entry_event varchar, event_date date",
     "rpt_experiment_health": "experiment_name varchar, status varchar",
     "stg_declarations__sequential_bounds": "bounds varchar, alpha double, look integer, "
     "information_fraction double, critical_value double",
@@ -169,6 +169,7 @@ def declare(
             "ended_at": "timestamp",
             "planned_units": "bigint",
             "stratify_by": "varchar",
+            "trigger_event": "varchar",
         },
         [
             {

@@ -23,8 +23,8 @@ metric_events as (
     select * from {{ ref('int_experiment_unit_events') }}
 ),
 
-excluded as (
-    select * from {{ ref('int_units_excluded') }}
+active_days as (
+    select * from {{ ref('int_experiment_active_days') }}
 ),
 
 as_of as (
@@ -78,52 +78,6 @@ entry_periods as (
             as entry_from,
         cast({{ add_time('history_end', '-closing_days * 24', 'hour') }} as date) as entry_until
     from periods
-),
-
-counted_events as (
-    select events.*
-    from events
-    left join excluded
-        on events.unit_id = excluded.unit_id
-    where excluded.unit_id is null
-),
-
-entry_events as (
-    select
-        '' as entry_event,
-        occurred_at,
-        event_date,
-        unit_id,
-        session_id,
-        organization_id
-    from counted_events
-    union all
-    select
-        event_name as entry_event,
-        occurred_at,
-        event_date,
-        unit_id,
-        session_id,
-        organization_id
-    from counted_events
-    where event_name in (select experiments.trigger_event from experiments)
-),
-
-active_days as (
-    {%- for unit, column in {
-        'user': 'unit_id', 'session': 'session_id', 'organization': 'organization_id',
-    }.items() %}
-    select
-        '{{ unit }}' as unit,
-        {{ column }} as unit_id,
-        entry_event,
-        event_date,
-        min(occurred_at) as active_at
-    from entry_events
-    where {{ column }} is not null
-    group by {{ column }}, entry_event, event_date
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
 ),
 
 telemetry as (

@@ -1,6 +1,6 @@
 {#- The number of units at which the always-valid interval is narrowest, fixed before the start:
-    declared, or the users who were active in as many days before the start as the experiment runs
-    (28 while it has no end). -#}
+    declared, or those that were active in as many days before the start as the experiment runs (28
+    while it has no end); where a trigger is declared, those that had it. -#}
 with
 
 experiments as (
@@ -11,19 +11,21 @@ variants as (
     select * from {{ ref('stg_declarations__experiment_variants') }}
 ),
 
-activity as (
-    select * from {{ ref('fct_user_activity_daily') }}
+active_days as (
+    select * from {{ ref('int_experiment_active_days') }}
 ),
 
 history as (
     select
         experiments.experiment_name,
-        count(distinct activity.user_id) as active_users
+        count(distinct active_days.unit_id) as active_units
     from experiments
-    inner join activity
+    inner join active_days
         on
-            activity.event_date < cast(experiments.started_at as date)
-            and {{ days_between('activity.event_date', 'experiments.started_at') }} <= case
+            experiments.unit = active_days.unit
+            and coalesce(experiments.trigger_event, '') = active_days.entry_event
+            and active_days.event_date < cast(experiments.started_at as date)
+            and {{ days_between('active_days.event_date', 'experiments.started_at') }} <= case
                 when experiments.ended_at is null then 28
                 else {{ days_between('experiments.started_at', 'experiments.ended_at') }}
             end
@@ -51,10 +53,10 @@ select
     allocations.variant as treatment_variant,
     case
         when allocations.planned_units > 0 then 'planned_units'
-        when history.active_users > 0 then 'history'
+        when history.active_units > 0 then 'history'
     end as tuning_source,
     -- of all units, those of the two arms compared
-    coalesce(nullif(allocations.planned_units, 0), history.active_users)
+    coalesce(nullif(allocations.planned_units, 0), history.active_units)
     * (allocations.allocation + allocations.control_allocation)
     / nullif(allocations.total_allocation, 0e0) as tuning_units
 from allocations

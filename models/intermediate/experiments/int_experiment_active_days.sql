@@ -1,0 +1,60 @@
+{#- On which days each unit would have entered an experiment: those with any event of it or, where
+    units are analysed from a trigger on, with that event. -#}
+with
+
+events as (
+    select * from {{ ref('fct_events') }}
+),
+
+excluded as (
+    select * from {{ ref('int_units_excluded') }}
+),
+
+experiments as (
+    select * from {{ ref('stg_declarations__experiments') }}
+),
+
+counted_events as (
+    select events.*
+    from events
+    left join excluded
+        on events.unit_id = excluded.unit_id
+    where excluded.unit_id is null
+),
+
+entry_events as (
+    select
+        '' as entry_event,
+        occurred_at,
+        event_date,
+        unit_id,
+        session_id,
+        organization_id
+    from counted_events
+    union all
+    select
+        event_name as entry_event,
+        occurred_at,
+        event_date,
+        unit_id,
+        session_id,
+        organization_id
+    from counted_events
+    where event_name in (select experiments.trigger_event from experiments)
+)
+
+{%- for unit, column in {
+    'user': 'unit_id', 'session': 'session_id', 'organization': 'organization_id',
+}.items() %}
+
+select
+    '{{ unit }}' as unit,
+    {{ column }} as unit_id,
+    entry_event,
+    event_date,
+    min(occurred_at) as active_at
+from entry_events
+where {{ column }} is not null
+group by {{ column }}, entry_event, event_date
+{{ 'union all' if not loop.last }}
+{%- endfor %}
