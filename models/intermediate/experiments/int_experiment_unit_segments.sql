@@ -1,3 +1,5 @@
+{#- Segments by which an experiment is post-stratified hold each of its units: those without a value
+    are a stratum of their own. -#}
 with
 
 units as (
@@ -12,13 +14,17 @@ segments as (
     select * from {{ ref('stg_declarations__segments') }}
 ),
 
+experiments as (
+    select * from {{ ref('stg_declarations__experiments') }}
+),
+
 first_attributes as (
     select
         units.experiment_name,
         units.unit_id,
         exposures.attributes
     from units
-    inner join exposures
+    left join exposures
         on units.first_event_id = exposures.event_id
 ),
 
@@ -27,8 +33,13 @@ declared as (
         first_attributes.experiment_name,
         first_attributes.unit_id,
         segments.segment_name,
-        nullif(first_attributes.attributes[segments.source_attribute], '') as segment_value
+        coalesce(
+            nullif(first_attributes.attributes[segments.source_attribute], ''),
+            case when segments.segment_name = experiments.stratify_by then 'unknown' end
+        ) as segment_value
     from first_attributes
+    inner join experiments
+        on first_attributes.experiment_name = experiments.experiment_name
     cross join segments
 )
 
