@@ -16,6 +16,10 @@ events as (
     select * from {{ ref('fct_events') }}
 ),
 
+excluded as (
+    select * from {{ ref('int_units_excluded') }}
+),
+
 neighbours as (
     select
         experiments.experiment_name,
@@ -136,6 +140,10 @@ active_units as (
         on
             holdouts.started_at <= events.occurred_at
             and (holdouts.ended_at is null or holdouts.ended_at > events.occurred_at)
+    left join excluded
+        on events.unit_id = excluded.unit_id
+    -- who is never counted as exposed would make every holdout look kept
+    where excluded.unit_id is null
     group by holdouts.experiment_name
 ),
 
