@@ -330,7 +330,8 @@ def put_scorecards(
             'arm_0' as control_variant, 'sequential' as inference, null::varchar as bounds,
             5e-2 as alpha, 8e-1 as power, timestamp '2026-01-01' as started_at,
             timestamp '2026-01-29' as ended_at, 20000::bigint as planned_units,
-            null::varchar as stratify_by, null::varchar as trigger_event, null::double as holdout_share
+            null::varchar as stratify_by, null::varchar as trigger_event,
+            null::double as holdout_share
         from range({experiments}) as numbers (number);
         create table int_metrics_declared as
         select

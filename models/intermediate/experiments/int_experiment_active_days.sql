@@ -1,9 +1,6 @@
-{#- On which days units were active or did what triggers an experiment; excluded users are left out. -#}
+{#- On which days each unit would have entered an experiment: those with any event of it or, where
+    units are analysed from a trigger on, with that event. -#}
 with
-
-experiments as (
-    select * from {{ ref('stg_declarations__experiments') }}
-),
 
 events as (
     select * from {{ ref('fct_events') }}
@@ -11,6 +8,10 @@ events as (
 
 excluded as (
     select * from {{ ref('int_units_excluded') }}
+),
+
+experiments as (
+    select * from {{ ref('stg_declarations__experiments') }}
 ),
 
 counted_events as (
@@ -42,9 +43,10 @@ entry_events as (
     where event_name in (select experiments.trigger_event from experiments)
 )
 
-{% for unit, column in {
+{%- for unit, column in {
     'user': 'unit_id', 'session': 'session_id', 'organization': 'organization_id',
 }.items() %}
+
 select
     '{{ unit }}' as unit,
     {{ column }} as unit_id,
@@ -55,4 +57,4 @@ from entry_events
 where {{ column }} is not null
 group by {{ column }}, entry_event, event_date
 {{ 'union all' if not loop.last }}
-{% endfor %}
+{%- endfor %}

@@ -20,6 +20,10 @@ events as (
     where excluded.unit_id is null
 ),
 
+excluded as (
+    select * from {{ ref('int_units_excluded') }}
+),
+
 neighbours as (
     select
         experiments.experiment_name,
@@ -140,6 +144,10 @@ active_units as (
         on
             holdouts.started_at <= events.occurred_at
             and (holdouts.ended_at is null or holdouts.ended_at > events.occurred_at)
+    left join excluded
+        on events.unit_id = excluded.unit_id
+    -- who is never counted as exposed would make every holdout look kept
+    where excluded.unit_id is null
     group by holdouts.experiment_name
 ),
 

@@ -1,6 +1,6 @@
 {#- The number of units at which the always-valid interval is narrowest, fixed before the start:
-    declared, or the units that were active (did what triggers the experiment) in as many days before
-    the start as it runs, 28 while it has no end. -#}
+    declared, or those that were active in as many days before the start as the experiment runs (28
+    while it has no end); where a trigger is declared, those that had it. -#}
 with
 
 experiments as (

@@ -1,3 +1,5 @@
+{#- Segments by which an experiment is post-stratified hold each of its units: those without a value
+    are a stratum of their own. -#}
 with
 
 units as (
@@ -22,7 +24,7 @@ first_attributes as (
         units.unit_id,
         exposures.attributes
     from units
-    inner join exposures
+    left join exposures
         on units.first_event_id = exposures.event_id
 ),
 
@@ -33,8 +35,7 @@ declared as (
         segments.segment_name,
         coalesce(
             nullif(first_attributes.attributes[segments.source_attribute], ''),
-            -- strata leave no unit out: those of whom nothing is known are one
-            case when experiments.stratify_by = segments.segment_name then 'unknown' end
+            case when segments.segment_name = experiments.stratify_by then 'unknown' end
         ) as segment_value
     from first_attributes
     inner join experiments

@@ -201,6 +201,28 @@ def test_a_stratum_with_one_unit_of_an_arm_is_too_thin(drawn: Drawn) -> None:
     assert row["absolute_effect"] is not None
 
 
+@pytest.mark.parametrize("without", [{}, {"plan": ""}], ids=["no attributes", "empty"])
+def test_units_without_a_value_are_a_stratum(without: dict[str, str], drawn: Drawn) -> None:
+    units = dict(drawn.world().units)
+    unknown = np.arange(UNITS) % 5 == 0
+    for place in np.flatnonzero(unknown):
+        units[f"u{place}"] = (units[f"u{place}"][0], without)
+    # of a segment that it is not stratified by, nothing is known of whoever lacks it
+    units["u1"] = (units["u1"][0], {**units["u1"][1], "role": "admin"})
+    found = scorecard(drawn.world(units=units))
+    labels = np.where(unknown, "unknown", drawn.plan)
+    spend = np.minimum(drawn.spend, np.quantile(drawn.spend, 0.95))
+    wanted = stratified(drawn, spend, np.ones(UNITS), labels)
+    row = found["spend", "all", "all", "post_stratified"]
+    assert row["status"] == "ok"
+    assert row["treatment_value"] == pytest.approx(wanted["treatment"], rel=1e-11)
+    error = math.sqrt(wanted["variance"])
+    assert row["absolute_std_error"] == pytest.approx(error, rel=1e-9)
+    stratum = found["spend", "plan", "unknown", "none"]
+    assert stratum["control_units"] + stratum["treatment_units"] == unknown.sum()
+    assert {key[2] for key in found if key[1] == "role"} == {"admin"}
+
+
 def test_what_cannot_be_said_yet_has_a_reason(drawn: Drawn) -> None:
     days = (AS_OF - STARTED_AT).days
     found = scorecard(

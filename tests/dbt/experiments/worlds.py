@@ -19,6 +19,7 @@ AS_OF = datetime.fromisoformat("2026-04-10")
 
 TEXT = "varchar"
 MODELS = (
+    "int_experiment_unit_segments",
     "int_experiment_windows",
     "int_experiment_unit_days",
     "int_experiment_caps",
@@ -63,11 +64,12 @@ class World:
         fill(
             connection,
             "int_experiment_units",
-            dict.fromkeys(("experiment_name", "unit_id", "variant", "role"), TEXT)
+            dict.fromkeys(("experiment_name", "unit_id", "variant", "role", "first_event_id"), TEXT)
             | {"first_exposed_at": "timestamp", "analysed_from": "timestamp"},
             [
                 {"experiment_name": "e", "unit_id": unit_id, "variant": variant}
                 | {"role": self.set_apart.get(unit_id, "analysed"), "first_exposed_at": STARTED_AT}
+                | {"first_event_id": f"first of {unit_id}"}
                 | {"analysed_from": self.analysed_from.get(unit_id, STARTED_AT)}
                 for unit_id, (variant, _) in self.units.items()
             ],
@@ -82,16 +84,28 @@ class World:
                 for day, count in self.late_events.items()
             ],
         )
-        names = ("experiment_name", "unit_id", "segment_name", "segment_value")
+        segments = {name for _, carried in self.units.values() for name in carried}
         fill(
             connection,
-            "int_experiment_unit_segments",
-            dict.fromkeys(names, TEXT),
+            "stg_declarations__segments",
+            {"segment_name": TEXT, "source_attribute": TEXT},
+            [{"segment_name": name, "source_attribute": f"user.{name}"} for name in segments],
+        )
+        # an exposure without attributes has not been delivered
+        fill(
+            connection,
+            "carried",
+            {"event_id": TEXT, "keys": "varchar[]", "texts": "varchar[]"},
             [
-                dict(zip(names, ("e", unit_id, name, value), strict=True))
-                for unit_id, (_, segments) in self.units.items()
-                for name, value in [("all", "all"), *segments.items()]
+                {"event_id": f"first of {unit_id}", "texts": list(carried.values())}
+                | {"keys": [f"user.{name}" for name in carried]}
+                for unit_id, (_, carried) in self.units.items()
+                if carried
             ],
+        )
+        connection.execute(
+            "create or replace table int_exposures_resolved as "
+            "select event_id, map(keys, texts) as attributes from carried"
         )
         fill(
             connection,
