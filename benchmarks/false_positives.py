@@ -85,7 +85,6 @@ EMPTY = {
     "int_experiment_active_days": "unit varchar, unit_id varchar, entry_event varchar, "
     "event_date date",
     "int_experiment_arrivals": "experiment_name varchar, event_date date, late_events bigint",
-    "int_experiment_active_days": "unit varchar, unit_id varchar, entry_event varchar, event_date date",
     "rpt_experiment_health": "experiment_name varchar, status varchar",
     "stg_declarations__sequential_bounds": "bounds varchar, alpha double, look integer, "
     "information_fraction double, critical_value double",

@@ -13,11 +13,7 @@ units as (
 ),
 
 events as (
-    select events.*
-    from {{ ref('fct_events') }} as events
-    left join {{ ref('int_units_excluded') }} as excluded
-        on events.unit_id = excluded.unit_id
-    where excluded.unit_id is null
+    select * from {{ ref('fct_events') }}
 ),
 
 excluded as (
