@@ -20,8 +20,9 @@
         {{ output }}_ratio - {{ critical_value }} * {{ critical_value }}
         * {{ output }}_signed_covariance / nullif({{ baseline }} * {{ baseline }}, 0e0)
             as {{ output }}_centre,
-        {{ effect_variance }} - 2e0 * {{ output }}_ratio * {{ output }}_signed_covariance
-        + {{ output }}_ratio * {{ output }}_ratio * {{ baseline_variance }}
+        {{ linearised_variance(
+            output ~ '_ratio', effect_variance, output ~ '_signed_covariance', baseline_variance
+        ) }}
         - {{ critical_value }} * {{ critical_value }} / nullif({{ baseline }} * {{ baseline }}, 0e0)
         * (
             {{ effect_variance }} * {{ baseline_variance }}

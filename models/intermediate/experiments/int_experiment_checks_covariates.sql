@@ -29,13 +29,12 @@ arms as (
         variant,
         units,
         value,
-        (
-            {{ sample_covariance('', 'covariate_numerator', 'covariate_numerator') }}
-            - 2e0 * value
-            * {{ sample_covariance('', 'covariate_numerator', 'covariate_denominator') }}
-            + value * value
-            * {{ sample_covariance('', 'covariate_denominator', 'covariate_denominator') }}
-        ) / (denominator_mean * denominator_mean) / units as variance,
+        {{ linearised_variance(
+            'value',
+            sample_covariance('', 'covariate_numerator', 'covariate_numerator'),
+            sample_covariance('', 'covariate_numerator', 'covariate_denominator'),
+            sample_covariance('', 'covariate_denominator', 'covariate_denominator'),
+        ) }} / (denominator_mean * denominator_mean) / units as variance,
         (
             covariate_numerator_covariate_numerator_sum
             + value * value * covariate_denominator_covariate_denominator_sum

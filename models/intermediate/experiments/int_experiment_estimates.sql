@@ -168,11 +168,10 @@ linearised as (
             ('value', 'numerator', 'denominator'),
             ('covariate', 'covariate_numerator', 'covariate_denominator'),
         ] %},
-        (
-            {{ side }}_{{ first }}_{{ first }}
-            - 2e0 * {{ side }}_{{ value }} * {{ side }}_{{ first }}_{{ second }}
-            + {{ side }}_{{ value }} * {{ side }}_{{ value }} * {{ side }}_{{ second }}_{{ second }}
-        ) / nullif({{ side }}_{{ second }}_mean * {{ side }}_{{ second }}_mean, 0e0)
+        {{ linearised_variance(
+            side ~ '_' ~ value, side ~ '_' ~ first ~ '_' ~ first, side ~ '_' ~ first ~ '_' ~ second,
+            side ~ '_' ~ second ~ '_' ~ second
+        ) }} / nullif({{ side }}_{{ second }}_mean * {{ side }}_{{ second }}_mean, 0e0)
             as {{ side }}_{{ value }}_spread,
         (
             {{ side }}_{{ first }}_{{ first }}_sum
@@ -356,8 +355,9 @@ stratum_totals as (
         sum(pooled_units) as units,
         min(least(control_units, treatment_units)) as smallest_cell
         {%- for side in ['control', 'treatment'] %},
-        sum(weight * {{ side }}_numerator_mean) as {{ side }}_numerator,
-        sum(weight * {{ side }}_denominator_mean) as {{ side }}_denominator
+        sum(weight * {{ side }}_denominator_mean) as {{ side }}_denominator,
+        sum(weight * {{ side }}_numerator_mean)
+        / nullif(sum(weight * {{ side }}_denominator_mean), 0e0) as {{ side }}_stratified
         {%- endfor %}
     from weighed
     group by experiment_name, metric_name, treatment_variant
@@ -369,22 +369,11 @@ stratum_variances as (
         stratum_totals.units as stratified_units,
         stratum_totals.smallest_cell
         {%- for side in ['control', 'treatment'] %},
-        stratum_totals.{{ side }}_numerator / nullif(stratum_totals.{{ side }}_denominator, 0e0)
-            as {{ side }}_stratified,
-        (
-            {{ side }}_numerator_numerator
-            - 2e0 * (
-                stratum_totals.{{ side }}_numerator
-                / nullif(stratum_totals.{{ side }}_denominator, 0e0)
-            ) * {{ side }}_numerator_denominator
-            + (
-                stratum_totals.{{ side }}_numerator
-                / nullif(stratum_totals.{{ side }}_denominator, 0e0)
-            ) * (
-                stratum_totals.{{ side }}_numerator
-                / nullif(stratum_totals.{{ side }}_denominator, 0e0)
-            ) * {{ side }}_denominator_denominator
-        ) / nullif(
+        stratum_totals.{{ side }}_stratified,
+        {{ linearised_variance(
+            'stratum_totals.' ~ side ~ '_stratified', side ~ '_numerator_numerator',
+            side ~ '_numerator_denominator', side ~ '_denominator_denominator'
+        ) }} / nullif(
             stratum_totals.{{ side }}_denominator * stratum_totals.{{ side }}_denominator, 0e0
         ) as {{ side }}_within
         {%- endfor %}

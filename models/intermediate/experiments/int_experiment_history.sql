@@ -190,35 +190,7 @@ unit_values as (
     from sums
 ),
 
-ranked as (
-    select
-        unit_values.*,
-        row_number() over (
-            partition by experiment_name, metric_name order by numerator
-        ) as numerator_rank,
-        row_number() over (
-            partition by experiment_name, metric_name order by denominator
-        ) as denominator_rank,
-        count(*) over (partition by experiment_name, metric_name) as units
-    from unit_values
-    where cap_quantile is not null
-),
-
-caps as (
-    select
-        experiment_name,
-        metric_name,
-        sum({{ quantile_share('numerator', 'numerator_rank', 'units', 'cap_quantile') }})
-            as numerator_cap,
-        case
-            when max(kind) = 'ratio'
-                then sum({{ quantile_share(
-                    'denominator', 'denominator_rank', 'units', 'cap_quantile'
-                ) }})
-        end as denominator_cap
-    from ranked
-    group by experiment_name, metric_name
-)
+{{ metric_caps('unit_values', name='caps') }}
 
 select
     unit_values.experiment_name,
@@ -228,14 +200,8 @@ select
     unit_values.closing_days,
     unit_values.has_covariate,
     unit_values.is_covered,
-    case
-        when unit_values.numerator > caps.numerator_cap then caps.numerator_cap
-        else unit_values.numerator
-    end as numerator,
-    case
-        when unit_values.denominator > caps.denominator_cap then caps.denominator_cap
-        else unit_values.denominator
-    end as denominator,
+    {{ capped('unit_values.numerator', 'caps.numerator_cap') }} as numerator,
+    {{ capped('unit_values.denominator', 'caps.denominator_cap') }} as denominator,
     unit_values.covariate_numerator,
     unit_values.covariate_denominator
 from unit_values

@@ -195,8 +195,9 @@ spreads as (
         shares.*,
         sqrt(
             greatest(
-                below_square_sum - 2e0 * share_below * product_sum
-                + share_below * share_below * event_square_sum,
+                {{ linearised_variance(
+                    'share_below', 'below_square_sum', 'product_sum', 'event_square_sum'
+                ) }},
                 0e0
             ) * units / nullif(units - 1e0, 0e0)
         ) / events as share_std_error

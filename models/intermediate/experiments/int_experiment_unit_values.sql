@@ -18,12 +18,7 @@ outcome_shifts as (
         unit_days.experiment_name,
         unit_days.metric_name
         {%- for part in outcomes %},
-        avg(
-            case
-                when unit_days.{{ part }} > caps.{{ part }}_cap then caps.{{ part }}_cap
-                else unit_days.{{ part }}
-            end
-        ) as {{ part }}_shift
+        avg({{ capped('unit_days.' ~ part, 'caps.' ~ part ~ '_cap') }}) as {{ part }}_shift
         {%- endfor %}
     from {{ ref('int_experiment_unit_days') }} as unit_days
     left join caps
@@ -76,10 +71,7 @@ capped as (
         unit_days.as_of_date,
         unit_days.is_latest
         {%- for part in outcomes %},
-        case
-            when unit_days.{{ part }} > caps.{{ part }}_cap then caps.{{ part }}_cap
-            else unit_days.{{ part }}
-        end as raw_{{ part }}
+        {{ capped('unit_days.' ~ part, 'caps.' ~ part ~ '_cap') }} as raw_{{ part }}
         {%- endfor %},
         covariates.numerator as raw_covariate_numerator,
         covariates.denominator as raw_covariate_denominator,

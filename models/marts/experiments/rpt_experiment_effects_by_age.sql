@@ -105,8 +105,9 @@ valued as (
 squared as (
     select
         valued.*,
-        numerator_square_sum - 2e0 * value * product_sum + value * value * denominator_square_sum
-            as residual_square_sum
+        {{ linearised_variance(
+            'value', 'numerator_square_sum', 'product_sum', 'denominator_square_sum'
+        ) }} as residual_square_sum
     from valued
     where value is not null
 ),

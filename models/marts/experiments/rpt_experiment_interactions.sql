@@ -36,8 +36,9 @@ valued as (
 spread as (
     select
         valued.*,
-        numerator_variance - 2e0 * value * covariance + value * value * denominator_variance
-            as linearised_variance,
+        {{ linearised_variance(
+            'value', 'numerator_variance', 'covariance', 'denominator_variance'
+        ) }} as linearised_variance,
         numerator_variance + 2e0 * abs(value * covariance) + value * value * denominator_variance
             as terms
     from valued

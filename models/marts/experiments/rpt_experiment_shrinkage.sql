@@ -30,12 +30,11 @@ effects as (
         case when better = 'down' then -1e0 else 1e0 end as direction,
         relative_effect,
         -- the delta method: the baseline is an estimate too
-        (
-            effect_variance
-            - 2e0 * relative_effect * baseline_covariance
-            * case when baseline < 0e0 then -1e0 else 1e0 end
-            + relative_effect * relative_effect * baseline_variance
-        ) / (baseline * baseline) as variance
+        {{ linearised_variance(
+            'relative_effect', 'effect_variance',
+            'baseline_covariance * case when baseline < 0e0 then -1e0 else 1e0 end',
+            'baseline_variance'
+        ) }} / (baseline * baseline) as variance
     from judged
 ),
 

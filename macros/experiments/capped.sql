@@ -1,0 +1,3 @@
+{% macro capped(value, cap) -%}
+    case when {{ value }} > {{ cap }} then {{ cap }} else {{ value }} end
+{%- endmacro %}
