@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 ATTUNE_HOME ?= .attune
 PORT ?= 3000
 CASES ?= 4
+WORLDS ?= 8
 export ATTUNE_HOME
 # dbt, sqlfluff and Dagster find each other's commands by name
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -62,7 +63,7 @@ test: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-refe
 	@mkdir -p $(TEST_DIR) && : > $(TIMES)
 	@$(MAKE) --no-print-directory lint types parse lint-sql build-empty
 	@printf '\n== pytest\nso far:\n'; cat $(TIMES)
-	@ATTUNE_PROPERTY_CASES=$(CASES) pytest -n 2 --dist loadgroup --durations=15 -q
+	@ATTUNE_PROPERTY_CASES=$(CASES) ATTUNE_TRUTH_WORLDS=$(WORLDS) pytest -n 2 --dist loadgroup --durations=15 -q
 
 .PHONY: test-spark
 test-spark: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package ## build both engines, compare the marts
