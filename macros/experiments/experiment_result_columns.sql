@@ -1,5 +1,5 @@
 {#- What a row of the scorecard and of its history says of a judged estimate. -#}
-{% macro experiment_result_columns(relation) -%}
+{% macro experiment_result_columns(relation, units_minimum) -%}
     {{ relation }}.control_value,
     {{ relation }}.treatment_value,
     {{ relation }}.absolute_effect,
@@ -34,5 +34,5 @@
     {{ relation }}.variance_removed,
     {{ relation }}.theta,
     {{ relative_missing_reason(relation) }} as relative_effect_missing_reason,
-    {{ sequential_missing_reason(relation) }} as sequential_missing_reason
+    {{ sequential_missing_reason(relation, units_minimum) }} as sequential_missing_reason
 {%- endmacro %}

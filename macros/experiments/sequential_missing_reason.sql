@@ -1,12 +1,12 @@
 {#- Why a judged estimate has no always-valid interval of its relative effect, where it has none. -#}
-{% macro sequential_missing_reason(relation) -%}
+{% macro sequential_missing_reason(relation, units_minimum) -%}
     case
         when coalesce({{ relation }}.status, '') != 'ok' then null
         when {{ relation }}.log_e_value is null and coalesce({{ relation }}.tuning_units, 0e0) = 0e0
             then 'no_tuning_sample'
         when
             least({{ relation }}.control_units, {{ relation }}.treatment_units)
-            < {{ var('sequential_units_minimum') }}
+            < {{ units_minimum }}
             then 'too_few_units'
         when {{ relation }}.log_e_value is null then 'sparse_denominator'
         when {{ relation }}.baseline = 0e0 then 'zero_baseline'

@@ -1,7 +1,7 @@
 {% macro code_version() -%}
-    {#- Hash of the model's code and of that of every model before it, and of the variables that they
-        name. A model reads more than its own lines: what a staging model does otherwise changes what
-        all after it hold. When a build takes place (as_of) is no code. -#}
+    {#- Hash of the model's code and of that of every model before it. A model reads more than its own
+        lines: what a staging model does otherwise changes what all after it hold. So does another
+        value of a variable that one of them reads, by its name in the code. -#}
     {%- set known = {} -%}
     {%- set waiting = model.depends_on.nodes | list -%}
     {%- for _ in range(graph.nodes | length + graph.sources | length) -%}
@@ -16,13 +16,9 @@
             {%- endfor -%}
         {%- endif -%}
     {%- endfor -%}
-    {%- set read = known.items() | sort | map(attribute=1) | list -%}
-    {%- set code = ([model.raw_code] + read) | join('\n') -%}
-    {%- set variables = [] -%}
-    {%- for name in modules.re.findall("var\\(['\"](\\w+)['\"]", code) | unique | sort -%}
-        {%- if name != 'as_of' -%}
-            {%- do variables.append(name ~ '=' ~ var(name)) -%}
-        {%- endif -%}
+    {%- set read = [model.raw_code] + (known.items() | sort | map(attribute=1) | list) -%}
+    {%- for name in modules.re.findall("\\bvar\\(\\s*['\"](\\w+)['\"]", read | join('\n')) | unique | sort -%}
+        {%- do read.append(name ~ '=' ~ var(name)) -%}
     {%- endfor -%}
-    {{ return(local_md5(([code] + variables) | join('\n'))) }}
+    {{ return(local_md5(read | join('\n'))) }}
 {%- endmacro %}

@@ -99,7 +99,9 @@ priors as (
 strengths as (
     select
         priors.*,
-        {{ prior_strength('correlation') }} as prior_strength
+        {{ prior_strength(
+            'correlation', var('prior_strength_floor'), var('prior_strength_cap')
+        ) }} as prior_strength
     from priors
 ),
 

@@ -59,7 +59,8 @@ select
     end as prior_mean,
     case when correlations.user_count > 1 then correlations.correlation end as correlation,
     {{ prior_strength(
-        'case when correlations.user_count > 1 then correlations.correlation end'
+        'case when correlations.user_count > 1 then correlations.correlation end',
+        var('prior_strength_floor'), var('prior_strength_cap')
     ) }} as prior_strength,
     case
         when correlations.user_count < 2 then 'too_few_users'

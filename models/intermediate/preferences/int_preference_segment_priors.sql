@@ -42,7 +42,9 @@ correlations as (
 ranked as (
     select
         correlations.*,
-        {{ prior_strength('correlation') }} as segment_strength,
+        {{ prior_strength(
+            'correlation', var('prior_strength_floor'), var('prior_strength_cap')
+        ) }} as segment_strength,
         row_number() over (
             partition by cut, dimension
             order by correlation desc, segment_name asc

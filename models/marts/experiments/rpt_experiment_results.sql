@@ -229,7 +229,7 @@ select
     cast(as_of.as_of as date) as as_of_date,
     counted.control_units,
     counted.treatment_units,
-    {{ experiment_result_columns('judged') }},
+    {{ experiment_result_columns('judged', var('sequential_units_minimum')) }},
     case
         when coalesce(judged.status, '') != 'ok' then null
         when counted.inference = 'fixed' then 'fixed_horizon'
@@ -248,7 +248,7 @@ select
         when coalesce(judged.status, '') != 'ok' then null
         when counted.inference = 'fixed' then {{ relative_missing_reason('judged') }}
         when looks.look is not null then looks.repeated_missing_reason
-        else {{ sequential_missing_reason('judged') }}
+        else {{ sequential_missing_reason('judged', var('sequential_units_minimum')) }}
     end as deciding_ci_missing_reason,
     programme.programme_p_value_adjusted,
     programme.programme_method,

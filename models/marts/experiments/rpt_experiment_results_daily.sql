@@ -32,7 +32,7 @@ select
     judged.as_of_date,
     judged.control_units,
     judged.treatment_units,
-    {{ experiment_result_columns('judged') }},
+    {{ experiment_result_columns('judged', var('sequential_units_minimum')) }},
     judged.is_deciding,
     judged.units_without_history,
     left_out.immature_units,

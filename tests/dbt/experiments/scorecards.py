@@ -231,7 +231,10 @@ def judge(comparisons: Iterable[Comparison]) -> dict[tuple[str, str], Row]:
             "int_experiment_tests",
             "int_experiment_adjusted",
         )
-        said = render("{{ experiment_result_columns('int_experiment_adjusted') }}")
+        said = render(
+            "{{ experiment_result_columns("
+            "'int_experiment_adjusted', var('sequential_units_minimum')) }}"
+        )
         return {
             (row["experiment_name"], row["adjustment"]): row
             for row in rows(

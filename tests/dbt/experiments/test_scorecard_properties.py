@@ -136,7 +136,7 @@ def missing_reasons(judged: list[Row]) -> list[tuple[str | None, str | None]]:
         return connection.execute(
             render(
                 "select {{ relative_missing_reason('judged') }}, "
-                "{{ sequential_missing_reason('judged') }} from judged"
+                "{{ sequential_missing_reason('judged', var('sequential_units_minimum')) }} from judged"
             )
         ).fetchall()
 

@@ -1,15 +1,21 @@
-"""What a model's version knows of code: its own and that of every model before it."""
+"""What a model's version knows of code: its own, that of every model before it, and their variables."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from tests.dbt.experiments.model_sql import render
+import pytest
+
+from tests.dbt.experiments.model_sql import PROJECT_DIR, model_sql, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+# the instant of the build, which the versions of keys know
+READ_BY_MACROS = {"as_of"}
 
 
 def version(variables: Mapping[str, object] | None = None, /, **changed: str) -> str:
@@ -49,8 +55,43 @@ def test_code_beside_does_not_count() -> None:
     assert version(beside="new") == version()
 
 
-def test_variables_that_code_names_count_and_when_the_build_takes_place_does_not() -> None:
-    codes = {"first": "{{ var('late_after_days') }}", "last": '{{ var("as_of") }}'}
-    assert version({"late_after_days": 8}, **codes) != version(**codes)
-    assert version({"as_of": "2026-03-09"}, **codes) == version(**codes)
-    assert version({"session_timeout_minutes": 5}, **codes) == version(**codes)
+@pytest.mark.parametrize("model", ["first", "left", "last"])
+@pytest.mark.parametrize(
+    "code",
+    ["{{ var('limit') }}", '{%- set days = var( "limit" ) * 24 %}', "{{ half(var('limit')) }}"],
+)
+def test_a_variable_that_a_model_or_one_before_reads_counts(model: str, code: str) -> None:
+    reading = {model: code}
+    few, many = (version({"limit": limit}, **reading) for limit in (25, 26))
+    assert few != many
+    assert few == version({"limit": 25, "other": 1}, **reading)
+
+
+@pytest.mark.parametrize("code", ["{{ var('limit') }}", "{{ env_var('other') }}", "other"])
+def test_a_variable_that_only_others_read_does_not_count(code: str) -> None:
+    one, two = (
+        version({"limit": 25, "other": other}, last=code, beside="{{ var('other') }}")
+        for other in (1, 2)
+    )
+    assert one == two
+
+
+def test_macros_are_given_what_they_need_of_variables() -> None:
+    # a version cannot see what code of a macro names
+    read = {
+        name
+        for path in (PROJECT_DIR / "macros").rglob("*.sql")
+        for name in re.findall(r"\bvar\(\s*['\"](\w+)", path.read_text(encoding="utf-8"))
+    }
+    assert read == READ_BY_MACROS
+
+
+def test_the_least_units_of_an_arm_are_read_where_models_name_them() -> None:
+    for name in ("int_experiment_tests", "rpt_experiment_results_daily"):
+        few, many = (model_sql(name, {"sequential_units_minimum": units}) for units in (25, 26))
+        assert few != many
+        (path,) = (PROJECT_DIR / "models").rglob(f"{name}.sql")
+        code = path.read_text(encoding="utf-8")
+        assert version({"sequential_units_minimum": 25}, last=code) != version(
+            {"sequential_units_minimum": 26}, last=code
+        )
