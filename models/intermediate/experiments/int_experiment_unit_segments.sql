@@ -33,14 +33,23 @@ declared as (
         first_attributes.experiment_name,
         first_attributes.unit_id,
         segments.segment_name,
-        coalesce(
-            nullif(first_attributes.attributes[segments.source_attribute], ''),
-            case when segments.segment_name = experiments.stratify_by then 'unknown' end
-        ) as segment_value
+        nullif(first_attributes.attributes[segments.source_attribute], '') as segment_value
+    from first_attributes
+    cross join segments
+),
+
+unknown as (
+    select
+        first_attributes.experiment_name,
+        first_attributes.unit_id,
+        segments.segment_name,
+        'unknown' as segment_value
     from first_attributes
     inner join experiments
         on first_attributes.experiment_name = experiments.experiment_name
-    cross join segments
+    inner join segments
+        on experiments.stratify_by = segments.segment_name
+    where nullif(first_attributes.attributes[segments.source_attribute], '') is null
 )
 
 select
@@ -57,3 +66,5 @@ select
     segment_value
 from declared
 where segment_value is not null
+union all
+select * from unknown
