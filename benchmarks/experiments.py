@@ -22,7 +22,7 @@ from typing import Any
 import duckdb
 import orjson
 
-from benchmarks.false_positives import EMPTY, Models
+from benchmarks.false_positives import EMPTY, TO_MOMENTS, Models
 from orchestration.lib.home import PROJECT_DIR
 from tests.dbt.experiments.model_sql import model_sql
 
@@ -364,16 +364,7 @@ def put_scorecards(
     """)
     for name, columns in EMPTY.items():
         connection.execute(f"create table {name} ({columns})")
-    for name in (
-        "int_experiment_windows",
-        "int_experiment_unit_days",
-        "int_experiment_caps",
-        "int_experiment_covariates",
-        "int_experiment_arms",
-        "int_experiment_unit_values",
-        "int_experiment_moments",
-        "int_experiment_moments_daily",
-    ):
+    for name in TO_MOMENTS:
         connection.execute(f"create table {name} as {model_sql(name)}")
     # 6,600 units an arm; totals and products that arms of such units have
     connection.execute(f"""

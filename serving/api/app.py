@@ -92,13 +92,13 @@ class Api:
             await self._starlette(scope, receive, send)
             return
         part = _asked_profile(scope["raw_path"]) if scope["method"] == "GET" else None
-        if part is not None and self._cache.is_remote:
-            await self._profile(scope, receive, send, part)
-        else:
+        if part is None:
             await self._measured(scope, receive, send)
+        else:
+            await self._profile(scope, receive, send, part)
 
     async def _profile(self, scope: Scope, receive: Receive, send: Send, part: str) -> None:
-        """Answer with a server's bytes, and as little as possible beside."""
+        """Answer with stored bytes and little else: from a server, or to a proxy's request."""
         started = time.perf_counter()
         authorization = b""
         for name, value in scope["headers"]:
@@ -106,8 +106,7 @@ class Api:
                 authorization = value
         client = scope["client"]
         try:
-            token = self._access.require(authorization, client[0] if client else "", tokens.READ)
-            keys = self._access.keys_of(token, unquoted(part))
+            keys = self._keys(authorization, client[0] if client else "", part)
         except ApiError as error:
             await problem(error)(scope, receive, send)
             self._count(PROFILE_ROUTE, error.status, started)
@@ -138,14 +137,22 @@ class Api:
             return None
         started = time.perf_counter()
         try:
-            token = self._access.require(authorization, peer, tokens.READ)
-            served = self._profiles.read(self._access.keys_of(token, unquoted(part)))
+            served = self._profiles.read(self._keys(authorization, peer, part))
         except ApiError as error:
             self._count(PROFILE_ROUTE, error.status, started)
             return _as_http(problem(error))
         body = self._profiles.body(served)
         self._count(PROFILE_ROUTE, 200, started)
         return PROFILE_HEAD % (len(body), body)
+
+    def _keys(self, authorization: bytes, peer: str, part: str) -> list[str]:
+        """The pseudonyms of the user whom a part of a path names, if the token may read of them.
+
+        Raises:
+            ApiError: see `Access`.
+        """
+        token = self._access.require(authorization, peer, tokens.READ)
+        return self._access.keys_of(token, unquoted(part))
 
     async def _measured(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Route by the path as it was sent: an id may hold any character, a slash too."""

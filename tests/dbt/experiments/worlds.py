@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.false_positives import TO_MOMENTS
 from tests.dbt.experiments.model_sql import Row, build, fill
 
 if TYPE_CHECKING:
@@ -20,14 +21,7 @@ AS_OF = datetime.fromisoformat("2026-04-10")
 TEXT = "varchar"
 MODELS = (
     "int_experiment_unit_segments",
-    "int_experiment_windows",
-    "int_experiment_unit_days",
-    "int_experiment_caps",
-    "int_experiment_covariates",
-    "int_experiment_arms",
-    "int_experiment_unit_values",
-    "int_experiment_moments",
-    "int_experiment_moments_daily",
+    *TO_MOMENTS,
     "int_experiment_quantiles",
     "int_experiment_estimates",
     "int_experiment_tests",
