@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 MINIMUM_SQLITE = (3, 51, 3)
 # "atun" and "atuc": tell our files from another application's, and from each other
 VALUES_ID, CONTROLS_ID = 0x6174756E, 0x61747563
-FORMAT_VERSION = 3
+FORMATS = {VALUES_ID: 4, CONTROLS_ID: 3}
 BUSY_TIMEOUT_MS = 10_000
 CHECKPOINT_PAUSE_SECONDS = 0.02
 LOG_BYTES_KEPT = 64 * 1024 * 1024
@@ -62,7 +62,8 @@ BLOCK_ROWS = 10_000
 MAPPED_BYTES = 1 << 30
 CACHE_KIBIBYTES = 64 * 1024
 
-# payload last: long values overflow to pages of their own, so that reading the ledger skips them
+# entries have a rowid: in a table without one, payloads lie in the inner pages too, four to a page,
+# and finding a key reads more pages the more keys there are
 _SCHEMA = """
 create table views (
     view text primary key,
@@ -84,7 +85,7 @@ create table entries (
     as_of_us integer not null,
     payload blob not null,
     primary key (view, key)
-) strict, without rowid;
+) strict;
 """
 _CONTROLS_SCHEMA = """
 create table controls (
@@ -145,6 +146,16 @@ where
     and not exists (select 1 from controls where user_id = ?2)
     and not exists (select 1 from leaving where user_id = ?2)
 """
+# the same where a snapshot holds no control and nobody who is leaving
+_READ_ONLY = """
+select payload, content_hash, generation, schema_version, as_of_us
+from entries
+where view = ?1 and key = ?2
+"""
+# reads the controls' file alone
+_IS_QUIET = """
+select not exists (select 1 from controls) and not exists (select 1 from leaving)
+"""
 _READ_MANY = """
 select
     wanted.value,
@@ -203,6 +214,7 @@ class SqliteStore:
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._opened: list[apsw.Connection] = []
+        self._read_one = _READ_ALONE
         try:
             if not read_only:
                 self._values = self._open(path)
@@ -242,7 +254,7 @@ class SqliteStore:
 
     def read(self, view: str, key: str) -> Read:
         try:
-            row = self._connection.execute(_READ_ALONE, (view, key)).get
+            row = self._connection.execute(self._read_one, (view, key)).get
         except apsw.Error as error:
             raise self._explained("read", error) from error
         if row is None:
@@ -274,11 +286,13 @@ class SqliteStore:
         try:
             self._connection.execute("begin")
             # the controls' snapshot is the first, whatever is read then
-            self._connection.execute("select 1 from controls limit 1").get  # noqa: B018 (it reads)
+            if self._connection.execute(_IS_QUIET).get:
+                self._read_one = _READ_ONLY
         except apsw.Error as error:
             raise self._explained("read", error) from error
 
     def release(self) -> None:
+        self._read_one = _READ_ALONE
         try:
             self._connection.execute("commit")
         except apsw.Error as error:
@@ -495,7 +509,7 @@ class SqliteStore:
             with self._transaction(connection, "prepare"):
                 if connection.execute(is_new).get:
                     connection.pragma("application_id", application_id)
-                    connection.pragma("user_version", FORMAT_VERSION)
+                    connection.pragma("user_version", FORMATS[application_id])
                     connection.execute(schema)
         self._check_format(connection, "main", application_id)
 
@@ -504,12 +518,13 @@ class SqliteStore:
             connection.pragma("application_id", schema=schema),
             connection.pragma("user_version", schema=schema),
         )
-        if found != (application_id, FORMAT_VERSION):
+        wanted = application_id, FORMATS[application_id]
+        if found != wanted:
             raise StoreError(
-                f"{connection.db_filename(schema)} is not an attune cache of format "
-                f"{FORMAT_VERSION} (application id and format found: {found}); set "
-                "ATTUNE_CACHE_URL to another file, or delete this one if it is an old cache and "
-                "run `attune run`, which fills it with what users have said meanwhile"
+                f"{connection.db_filename(schema)} is not an attune cache of format {wanted[1]} "
+                f"(application id and format found: {found}); set ATTUNE_CACHE_URL to another "
+                "file, or delete this one if it is an old cache and run `attune run`, which fills "
+                "it with what users have said meanwhile"
             )
 
     def _blocks(self, query: str, *parameters: str) -> Iterator[list[Any]]:

@@ -28,6 +28,7 @@ PREFIX = "attune"
 READ, DECIDE, CONTROL = "read", "decide", "control"
 ROLES = (READ, DECIDE, CONTROL)
 PRIVATE = 0o600
+JUDGED_KEPT = 10_000
 
 
 class TokenError(ServingError):
@@ -67,6 +68,8 @@ class TokenBook:
         self._file = file
         self._read_at: tuple[int, int] | None = None
         self._tokens: dict[str, Token] = {}
+        # SHA-256 of a header that was judged -> its token: what is looked up is no secret
+        self._judged: dict[bytes, Token] = {}
         self.refresh()
 
     def refresh(self) -> None:
@@ -78,17 +81,26 @@ class TokenBook:
         try:
             status = self._file.stat()
         except FileNotFoundError:
-            self._tokens, self._read_at = {}, None
+            self._tokens, self._judged, self._read_at = {}, {}, None
             return
         except OSError as error:
             raise TokenError(f"{self._file} cannot be read: {error.strerror}") from error
         stamp = status.st_mtime_ns, status.st_ino
         if stamp != self._read_at:
             self._tokens = {token.token_id: token for token in list_tokens(self._file)}
-            self._read_at = stamp
+            self._judged, self._read_at = {}, stamp
 
     def find(self, authorization: bytes) -> Token | None:
         """Return the token that an Authorization header carries, or None if it carries none."""
+        digest = hashlib.sha256(authorization).digest()
+        token = self._judged.get(digest)
+        if token is None:
+            token = self._judge(authorization)
+            if token is not None and len(self._judged) < JUDGED_KEPT:
+                self._judged[digest] = token
+        return token
+
+    def _judge(self, authorization: bytes) -> Token | None:
         scheme, _, text = authorization.partition(b" ")
         prefix, _, rest = text.strip().partition(b"_")
         token_id, _, secret = rest.partition(b"_")

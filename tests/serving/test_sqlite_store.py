@@ -96,6 +96,27 @@ def test_another_applications_file_is_refused_and_left_alone(tmp_path: Path) -> 
         open_store(f"sqlite:///{path}")
 
 
+def test_a_file_of_an_earlier_format_is_refused_and_what_users_said_is_kept(
+    workspace: Workspace,
+) -> None:
+    workspace.build({"a": "1"})
+    workspace.sync()
+    workspace.store.add_control(Control("a", "e", b"{}"))
+    workspace.store.close()
+    with closing(apsw.Connection(str(workspace.cache_path))) as connection:
+        connection.pragma("user_version", sqlite_store.FORMATS[sqlite_store.VALUES_ID] - 1)
+    with pytest.raises(
+        StoreError, match=r"cache\.sqlite is not an attune cache of format .* delete"
+    ):
+        SqliteStore(workspace.cache_path)
+    for file in workspace.cache_path.parent.glob("cache.sqlite*"):
+        if ".controls" not in file.name:
+            file.unlink()
+    workspace.store = SqliteStore(workspace.cache_path)
+    workspace.sync()
+    assert workspace.store.read(VIEW, "a").controls == (b"{}",)
+
+
 def test_a_reader_cannot_write(workspace: Workspace) -> None:
     workspace.build({"a": "1"})
     workspace.sync()
@@ -329,6 +350,24 @@ def test_a_held_state_has_the_controls_of_before_its_values(workspace: Workspace
         assert read.entry is not None
         assert (read.entry.payload, read.controls) == (b"believed", (b"{}",))
         assert reader.read(VIEW, "a").controls == ()
+
+
+def test_what_is_said_while_a_quiet_state_is_held_counts_once_it_is_released(
+    workspace: Workspace,
+) -> None:
+    workspace.build({"a": "believed"})
+    workspace.sync()
+    with open_store(workspace.url, read_only=True) as reader:
+        reader.hold()
+        workspace.store.add_control(Control("a", "e", b"{}"))
+        assert reader.read(VIEW, "a").controls == ()
+        reader.release()
+        assert reader.read(VIEW, "a").controls == (b"{}",)
+        reader.hold()
+        assert reader.read(VIEW, "a").controls == (b"{}",)
+        workspace.store.erase(["a"], clean=False)
+        reader.release()
+        assert reader.read(VIEW, "a") == Read(None, (), is_erased=True)
 
 
 def test_what_a_user_said_leaves_no_byte_in_the_files_once_they_are_erased(
