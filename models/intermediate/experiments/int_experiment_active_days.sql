@@ -1,9 +1,11 @@
 {#- On which days each unit would have entered an experiment: those with any event of it or, where
     units are analysed from a trigger on, with that event. -#}
+{{ overwrite_by('int_activity_date_versions', 'event_date', ['experiments']) }}
 with
 
 events as (
     select * from {{ ref('fct_events') }}
+    where {{ is_touched('event_date') }}
 ),
 
 excluded as (
@@ -43,9 +45,7 @@ entry_events as (
     where event_name in (select experiments.trigger_event from experiments)
 )
 
-{%- for unit, column in {
-    'user': 'unit_id', 'session': 'session_id', 'organization': 'organization_id',
-}.items() %}
+{%- for unit, column in unit_columns().items() %}
 
 select
     '{{ unit }}' as unit,

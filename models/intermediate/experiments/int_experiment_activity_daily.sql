@@ -1,5 +1,9 @@
 {#- On which days anything of an arm was logged: its exposures, and the events of each metric after
     exposure, counted by unit. -#}
+{{ overwrite_by(
+    'int_activity_date_versions', 'event_date', ['experiments', 'experiment_metrics'],
+    reads_metrics=true
+) }}
 with
 
 units as (
@@ -17,6 +21,7 @@ experiment_metrics as (
 
 exposures as (
     select * from {{ ref('int_exposures_merged') }}
+    where {{ is_touched('cast(exposed_at as date)') }}
 ),
 
 excluded as (
@@ -25,6 +30,7 @@ excluded as (
 
 metric_events as (
     select * from {{ ref('int_experiment_unit_events') }}
+    where {{ is_touched('event_date') }} and {{ is_touched('cast(occurred_at as date)') }}
 ),
 
 exposed as (

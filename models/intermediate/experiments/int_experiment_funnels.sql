@@ -23,9 +23,7 @@ events as (
 ),
 
 step_events as (
-    {%- for unit, column in {
-        'user': 'unit_id', 'session': 'session_id', 'organization': 'organization_id',
-    }.items() %}
+    {%- for unit, column in unit_columns().items() %}
     select
         '{{ unit }}' as unit,
         {{ column }} as unit_id,

@@ -18,14 +18,13 @@ counted_events as (
     where excluded.unit_id is null
 )
 
-{%- for unit, column in {
-    'user': 'unit_id', 'session': 'session_id', 'organization': 'organization_id',
-}.items() %}
+{%- for unit, column in unit_columns().items() %}
 
 select
     '{{ unit }}' as unit,
     {{ column }} as unit_id,
     metric_name,
+    event_date,
     occurred_at,
     numerator,
     denominator

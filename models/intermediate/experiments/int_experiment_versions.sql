@@ -2,9 +2,7 @@
     neither does the build's instant. What triggers an experiment has no end, nor has a metric whose
     time may lie on another date than its row. -#}
 {%- set metrics_version = local_md5(metric_definitions_text()) if execute else '' %}
-{%- set parts = (metric_definitions() if execute else []) | map(attribute='parts') | sum(start=[]) %}
-{%- set untimely = parts | map(attribute='time') | reject('in', ['occurred_at', 'first_event_at'])
-    | list %}
+{%- set is_timely = not (execute and has_untimely_metrics()) %}
 with
 
 experiments as (
@@ -62,7 +60,7 @@ ended as (
     select
         experiments.experiment_name,
         case
-            when experiments.trigger_event is null and {{ 'false' if untimely else 'true' }}
+            when experiments.trigger_event is null and {{ 'true' if is_timely else 'false' }}
                 then {{ add_time(
                     'experiments.ended_at', 'coalesce(window_ends.closing_days, 0e0) * 24', 'hour'
                 ) }}
