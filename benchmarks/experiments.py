@@ -100,6 +100,8 @@ from units
 # the scorecard's models from moments on
 SCORECARD_MODELS = (
     "int_experiment_tuning",
+    "int_experiment_comparisons",
+    "int_experiment_stratified",
     "int_experiment_estimates",
     "int_experiment_tests",
     "int_experiment_adjusted",

@@ -64,6 +64,8 @@ TO_MOMENTS = (
 )
 TO_RESULTS = (
     "int_experiment_tuning",
+    "int_experiment_comparisons",
+    "int_experiment_stratified",
     "int_experiment_estimates",
     "int_experiment_tests",
     "int_experiment_adjusted",

@@ -227,6 +227,8 @@ def judge(comparisons: Iterable[Comparison]) -> dict[tuple[str, str], Row]:
         )
         build(
             connection,
+            "int_experiment_comparisons",
+            "int_experiment_stratified",
             "int_experiment_estimates",
             "int_experiment_tests",
             "int_experiment_adjusted",

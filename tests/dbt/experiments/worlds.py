@@ -23,6 +23,8 @@ MODELS = (
     "int_experiment_unit_segments",
     *TO_MOMENTS,
     "int_experiment_quantiles",
+    "int_experiment_comparisons",
+    "int_experiment_stratified",
     "int_experiment_estimates",
     "int_experiment_tests",
     "int_experiment_adjusted",
