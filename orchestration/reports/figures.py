@@ -6,6 +6,7 @@ line say what colour says.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -41,6 +42,7 @@ COLOURS: dict[Tone, str] = {
     "unjudged": UNCLEAR,
 }
 MARKERS: dict[Tone, str] = {"better": "o", "worse": "D", "unclear": "o", "unjudged": "s"}
+NARROW_LABEL = 34
 # relative effects beyond are shown by an arrow: an axis to +900% would hide everything else
 FARTHEST = (-1.0, 1.5)
 
@@ -67,7 +69,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """One effect over days: x counts days; ends are None where the interval is unbounded."""
+    """One effect over days: x counts days; ends are None where the interval is unbounded.
+
+    Ends of the interval beyond farthest do not stretch the axis.
+    """
 
     label: str
     text: str
@@ -79,6 +84,7 @@ class Course:
     x_text: Callable[[int], str]
     y_text: Callable[[float], str]
     limit: float | None = None
+    farthest: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +139,13 @@ def _forest(bars: Sequence[Bar], size: Size) -> Drawing:
     for tick in ticks:
         axes.axvline(tick, color=RULE, linewidth=1, zorder=0)
     axes.axvline(0, color=MUTED, linewidth=1.2, zorder=1)
+    # a note here and none there would look like a difference
+    has_room = all(len(f"{bar.label}, {bar.note}") <= NARROW_LABEL for bar in bars)
     top = 0.0
     for bar in bars:
         if bar.heading is not None:
             # keeps the rules from running through the text
-            axes.axhspan(top, top + heading - 2, color=SURFACE, zorder=1.5)
+            axes.axhspan(top, top + heading - (2 if is_wide else 0), color=SURFACE, zorder=1.5)
             drawing.write(0, top + 20, _cut(bar.heading, 60 if is_wide else 40), weight="bold")
             top += heading
         if is_wide:
@@ -146,8 +154,9 @@ def _forest(bars: Sequence[Bar], size: Size) -> Drawing:
             drawing.write(right + 16, top + 24, bar.text, fontsize=12)
             _interval(axes, bar, top + 20)
         else:
-            axes.axhspan(top + 2, top + 26, color=SURFACE, zorder=1.5)
-            drawing.write(0, top + 20, _cut(bar.label, 34), fontsize=13)
+            axes.axhspan(top, top + 26, color=SURFACE, zorder=1.5)
+            label = f"{bar.label}, {bar.note}" if has_room else bar.label
+            drawing.write(0, top + 20, _cut(label, NARROW_LABEL), fontsize=13)
             drawing.write(width, top + 20, words.percent(bar.effect), fontsize=13, ha="right")
             _interval(axes, bar, top + 39)
         top += row
@@ -278,7 +287,9 @@ def _course_range(course: Course) -> tuple[float, float]:
     """Return an axis for the later three quarters; the first days know next to nothing."""
     start = len(course.x) // 4
     values = [0.0, *course.effect[start:]]
-    values += [end for end in (*course.lower[start:], *course.upper[start:]) if end is not None]
+    nearest, farthest = course.farthest or (-math.inf, math.inf)
+    ends = (*course.lower[start:], *course.upper[start:])
+    values += [min(max(end, nearest), farthest) for end in ends if end is not None]
     if course.limit is not None:
         values.append(course.limit)
     low, high = min(values), max(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 import shutil
@@ -530,6 +531,41 @@ def test_every_text_colour_stands_out_in_light_and_dark(project_dir: Path) -> No
 def test_verdicts_differ_in_shape_and_not_only_in_colour() -> None:
     drawn = {(figures.MARKERS[tone], tone in ("better", "worse")) for tone in figures.MARKERS}
     assert len(drawn) == len(figures.MARKERS)
+
+
+def test_an_interval_that_is_too_wide_leaves_the_course_to_be_seen() -> None:
+    course = figures.Course(
+        label="Errors",
+        text="",
+        x=range(8),
+        effect=[0.1] * 8,
+        lower=[-0.9] * 8,
+        upper=[75.0] * 8,
+        tone="unclear",
+        x_text=str,
+        y_text=words.percent_tick,
+        farthest=figures.FARTHEST,
+    )
+    ticks = [
+        number(each)
+        for each in re.findall(
+            rf">([+{words.MINUS}]?\d+%)<", figures.courses("a", "b", "c", [course]).wide
+        )
+    ]
+    assert len(ticks) > 2
+    assert max(ticks) <= 1.7
+
+
+def test_a_narrow_figure_says_how_many_units_a_group_has() -> None:
+    bars = [
+        figures.Bar(f"plan: {plan}", "1,068 users", 0.1, 0.0, 0.2, "unclear", "")
+        for plan in ("free", "team")
+    ]
+    assert "plan: free, 1,068 users" in figures.forest("a", "b", "c", bars).narrow
+    long = dataclasses.replace(bars[1], label="plan: " + "long" * 6)
+    drawn = figures.forest("a", "b", "c", [bars[0], long]).narrow
+    assert "plan: free" in drawn
+    assert "1,068 users" not in drawn
 
 
 @pytest.fixture(scope="module")
