@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from orchestration.reports import words
-from orchestration.reports.figures import Bar, Course, Picture, Tone, courses, forest
+from orchestration.reports import making, words
+from orchestration.reports.figures import FARTHEST, Bar, Course, Picture, Tone, courses, forest
 from orchestration.reports.read import TABLES, Estimate, Metric, Scorecard
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchestration.reports.read import Age, Check, Day, Decision, Experiment, Heterogeneity
 
 DECIDING_ROLES = ("success", "guardrail", "deterioration")
+WATCHED_ROLES = ("guardrail", "deterioration")
 LEGEND: dict[Tone, str] = {
     "better": "better",
     "worse": "worse",
@@ -48,17 +49,20 @@ class Finding:
     interval: str
     goal: str
     notes: Sequence[str]
+    steps: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
     """One treatment: its decision, findings and figures; a figure without content is None.
 
-    differences says of each metric and segment whether the effect differs, and in words.
+    reason is the decision's, with the labels of metrics; differences says of each metric and segment
+    in words whether the effect differs, those that do first.
     """
 
     anchor: str
     decision: Decision
+    reason: str
     findings: Sequence[Finding]
     effects: Picture | None
     over_time: Picture | None
@@ -143,7 +147,8 @@ def experiment_page(scorecard: Scorecard, metrics: Mapping[str, Metric]) -> str:
             },
             look_at=list(dict.fromkeys(each.detail for each in overall)),
             interactions=_interactions(scorecard, metrics),
-            exclusions=_exclusions(scorecard),
+            left_out=_left_out(scorecard),
+            late_events=scorecard.exclusions.late_events if scorecard.exclusions else None,
             inference=words.INFERENCE[experiment.inference],
             confidence=words.plain_percent(1 - experiment.alpha),
             legend=LEGEND,
@@ -201,16 +206,22 @@ def _arm(
     return Arm(
         anchor=anchor,
         decision=decision,
+        reason=words.labelled(
+            decision.reason, {each.metric.name: each.metric.label for each in findings}
+        ),
         findings=findings,
         effects=_effects(anchor, title, findings),
         over_time=_over_time(anchor, title, findings, scorecard.days),
         days=_day_tables(findings, scorecard.days),
         segments=_segments(anchor, title, findings, estimates, decision, experiment),
-        differences=[
-            (_difference(each, metrics, decision), bool(each.is_heterogeneous))
-            for each in scorecard.heterogeneity
-            if each.treatment == decision.treatment
-        ],
+        differences=sorted(
+            (
+                (_difference(each, metrics, decision), bool(each.is_heterogeneous))
+                for each in scorecard.heterogeneity
+                if each.treatment == decision.treatment
+            ),
+            key=lambda difference: not difference[1],
+        ),
         by_age=_by_age(anchor, title, findings, scorecard.ages),
         alternatives=_alternatives(overall, scorecard, metrics),
         plans=_plans(scorecard, decision.treatment, metrics),
@@ -235,7 +246,7 @@ def _finding(
     metrics: Mapping[str, Metric],
 ) -> Finding:
     metric = metrics.get(chosen.metric) or Metric(chosen.metric, chosen.metric, "", None)
-    tone, verdict = _verdict(chosen, decision, experiment.inference)
+    tone, verdict = _verdict(chosen, decision, experiment)
     is_missing = chosen.status != "ok"
     return Finding(
         metric=metric,
@@ -249,17 +260,18 @@ def _finding(
         absolute=words.amount(chosen.absolute_effect, metric.unit, is_signed=True),
         interval=words.NOTHING if is_missing else words.interval(chosen.lower, chosen.upper),
         goal=_goal(chosen),
-        notes=_notes(chosen, metric, experiment),
+        notes=_notes(chosen, decision, experiment, tone),
+        steps=making.steps(chosen, metric, experiment),
     )
 
 
-def _verdict(estimate: Estimate, decision: Decision, inference: str) -> tuple[Tone, str]:
+def _verdict(estimate: Estimate, decision: Decision, experiment: Experiment) -> tuple[Tone, str]:
     """Say what the marts decided on a metric; the rules stand in rpt_experiment_decisions."""
     if decision.decision == "invalid":
         return "unjudged", "Not judged"
     if estimate.status != "ok":
         return "unjudged", "No estimate"
-    if inference == "fixed" and not decision.is_complete:
+    if not _is_due(decision, experiment):
         return "unjudged", "Not tested yet"
     if estimate.metric in decision.deteriorated:
         return "worse", "Worse"
@@ -268,6 +280,9 @@ def _verdict(estimate: Estimate, decision: Decision, inference: str) -> tuple[To
     if estimate.role == "guardrail" and estimate.minimum_effect is not None:
         is_failed = estimate.metric in decision.failed_guardrails
         return "unclear", "Harm not ruled out" if is_failed else "Within its limit"
+    if estimate.role in WATCHED_ROLES:
+        # not tested for getting better
+        return "unclear", "No clear harm"
     if estimate.role in DECIDING_ROLES:
         return "unclear", "No clear difference"
     return _side(estimate)
@@ -296,18 +311,18 @@ def _goal(estimate: Estimate) -> str:
     return words.ROLES.get(estimate.role, estimate.role)
 
 
-def _notes(estimate: Estimate, metric: Metric, experiment: Experiment) -> list[str]:
+def _notes(estimate: Estimate, decision: Decision, experiment: Experiment, tone: Tone) -> list[str]:
     codes = (
         None if estimate.status == "ok" else estimate.status,
         estimate.relative_reason,
         estimate.interval_reason,
     )
     notes = [words.reason(code) for code in dict.fromkeys(codes) if code is not None]
-    if estimate.p_value is not None:
-        notes.append(f"p {_equals(estimate.p_value)}{_correction(estimate)}.")
-    if estimate.adjustment == "cuped" and estimate.variance_removed is not None:
-        removed = words.plain_percent(estimate.variance_removed)
-        notes.append(f"Adjusted by earlier behaviour, which takes away {removed} of the noise.")
+    # before it is due, a test that is made once has no p-value
+    if estimate.p_value is not None and _is_due(decision, experiment):
+        notes.append(f"p {_equals(estimate.p_value)}.")
+    if tone == "unclear":
+        notes += _near_miss(estimate, decision)
     if estimate.role == "success" and estimate.minimum_effect is not None:
         notes.append(f"A change of {words.plain_percent(estimate.minimum_effect)} matters.")
     if experiment.inference == "fixed" and _limit(estimate) is not None:
@@ -315,16 +330,26 @@ def _notes(estimate: Estimate, metric: Metric, experiment: Experiment) -> list[s
         notes.append(f"Its limit is tested one-sided at {level}; the interval has two sides.")
     if estimate.immature_units:
         notes.append(f"{words.count(estimate.immature_units)} too recent to count.")
-    if estimate.cap is not None:
-        notes.append(f"Values above {words.amount(estimate.cap, metric.unit)} count as that.")
     return notes
 
 
-def _correction(estimate: Estimate) -> str:
-    method = words.METHODS.get(estimate.multiplicity_method or "")
-    if method is None or (estimate.family_size or 0) < 2:
-        return ""
-    return f", corrected for {words.count(estimate.family_size)} comparisons ({method})"
+def _near_miss(estimate: Estimate, decision: Decision) -> list[str]:
+    """Say why an interval that leaves zero out proves nothing."""
+    lower, upper = estimate.lower, estimate.upper
+    if lower is None or upper is None or lower <= 0 <= upper:
+        return []
+    if estimate.role not in WATCHED_ROLES:
+        return ["The interval is of this metric alone; after correction, chance may explain it."]
+    is_harm = (lower > 0) == (estimate.better == "down")
+    # a guardrail with a limit has its own test, which the notes name
+    if not is_harm or decision.deterioration_alpha is None:
+        return []
+    level = words.plain_percent(decision.deterioration_alpha)
+    return [f"Harm is tested one-sided at {level}, a level that the metrics share."]
+
+
+def _is_due(decision: Decision, experiment: Experiment) -> bool:
+    return experiment.inference != "fixed" or decision.is_complete
 
 
 def _bar(finding: Finding) -> Bar:
@@ -397,6 +422,7 @@ def _over_time(
                 x_text=_date_text(start),
                 y_text=words.percent_tick,
                 limit=_limit(finding.estimate),
+                farthest=FARTHEST,
             )
         )
         said.append(f"{finding.metric.label} on {words.day(last.day)}: {text}.")
@@ -436,9 +462,7 @@ def _segments(
     experiment: Experiment,
 ) -> Picture | None:
     bars, said = [], []
-    is_judged = decision.decision != "invalid" and (
-        experiment.inference != "fixed" or decision.is_complete
-    )
+    is_judged = decision.decision != "invalid" and _is_due(decision, experiment)
     for finding in findings:
         if finding.estimate.role != "success":
             continue
@@ -592,20 +616,26 @@ def _interactions(
     return len(scorecard.interactions), found
 
 
-def _exclusions(scorecard: Scorecard) -> list[tuple[str, int]]:
-    left_out = scorecard.exclusions
+def _left_out(scorecard: Scorecard) -> list[tuple[str, str]]:
+    """Return how many units do not count, and why; empty where there is nothing to count."""
+    left_out, experiment = scorecard.exclusions, scorecard.experiment
     if left_out is None:
         return []
     immature = max(
         (each.immature_units for each in scorecard.estimates if each.segment_name == "all"),
         default=0,
     )
-    return [
-        ("saw several variants, so that nobody knows which one worked", left_out.several_variants),
-        ("are internal or bots, by declaration", left_out.declared),
-        ("never reached the point where the change shows", left_out.not_triggered),
-        ("came too recently for at least one metric", immature),
+    found = [
+        (left_out.several_variants, "saw several variants, so that nobody knows which one worked"),
+        (left_out.declared, "internal or a bot, by declaration"),
+        (
+            immature,
+            "too recent for at least one metric; left out of that one until its window closes",
+        ),
     ]
+    if experiment.trigger_event is not None:
+        found.insert(2, (left_out.not_triggered, "never reached the point where the change shows"))
+    return [(words.units(experiment.unit, number), reason) for number, reason in found]
 
 
 def _difference(found: Heterogeneity, metrics: Mapping[str, Metric], decision: Decision) -> str:

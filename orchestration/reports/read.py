@@ -84,6 +84,7 @@ class Decision:
     deteriorated: frozenset[str]
     is_complete: bool
     power: float
+    deterioration_alpha: float | None
     type_i_error_bound: float
     type_ii_error_bound: float
     control_units: int
@@ -96,6 +97,8 @@ class Estimate:
 
     lower and upper are the ends of the interval that is shown: the deciding one, or before a fixed
     test is due the one that holds whenever it is looked at. None where it is unbounded or missing.
+    interval_kind says which one it is; adjustment_chain what was done to the estimate and its test,
+    as the mart writes it, None without data.
     """
 
     metric: str
@@ -104,6 +107,7 @@ class Estimate:
     segment_name: str
     segment_value: str
     adjustment: str
+    adjustment_chain: str | None
     control_units: int
     treatment_units: int
     control_value: float | None
@@ -112,8 +116,8 @@ class Estimate:
     relative_effect: float | None
     lower: float | None
     upper: float | None
+    interval_kind: str | None
     p_value: float | None
-    multiplicity_method: str | None
     family_size: int | None
     is_deciding: bool
     is_significant: bool | None
@@ -122,7 +126,8 @@ class Estimate:
     better: str
     probability_of_improvement: float | None
     immature_units: int
-    cap: float | None
+    numerator_cap: float | None
+    denominator_cap: float | None
     relative_reason: str | None
     interval_reason: str | None
     status: str
@@ -215,11 +220,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Exclusions:
-    """Units of the experiment that do not count, by reason."""
+    """Units of the experiment that do not count, by reason.
+
+    late_events counts events of the others that came late, and count all the same.
+    """
 
     several_variants: int
     declared: int
     not_triggered: int
+    late_events: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,8 +352,8 @@ _EXPERIMENTS = """
 _DECISIONS = """
     select
         treatment_variant, decision, reason, winning_metrics, failed_guardrails,
-        deteriorated_metrics, is_complete, power, type_i_error_bound, type_ii_error_bound,
-        control_units, treatment_units
+        deteriorated_metrics, is_complete, power, deterioration_alpha, type_i_error_bound,
+        type_ii_error_bound, control_units, treatment_units
     from marts.rpt_experiment_decisions
     where experiment_name = ?
     order by treatment_variant
@@ -358,6 +367,7 @@ _ESTIMATES = f"""
         results.segment_name,
         results.segment_value,
         results.adjustment,
+        results.adjustment_chain,
         results.control_units,
         results.treatment_units,
         results.control_value,
@@ -366,8 +376,8 @@ _ESTIMATES = f"""
         results.relative_effect,
         if(decisions.is_early, results.sequential_ci_lower, results.deciding_ci_lower),
         if(decisions.is_early, results.sequential_ci_upper, results.deciding_ci_upper),
+        if(decisions.is_early, 'always_valid', results.deciding_interval),
         results.p_value_adjusted,
-        results.multiplicity_method,
         results.family_size,
         results.is_deciding,
         results.is_significant,
@@ -376,7 +386,8 @@ _ESTIMATES = f"""
         coalesce(results.better, 'up'),
         results.probability_of_improvement,
         coalesce(results.immature_units, 0),
-        coalesce(results.numerator_cap, results.denominator_cap),
+        results.numerator_cap,
+        results.denominator_cap,
         results.relative_effect_missing_reason,
         if(
             decisions.is_early,
@@ -462,7 +473,9 @@ _PLANS = f"""
 """
 
 _EXCLUSIONS = """
-    select max(several_variants_units), max(excluded_units), max(not_triggered_units)
+    select
+        max(several_variants_units), max(excluded_units), max(not_triggered_units),
+        max(late_events)
     from marts.rpt_experiment_results
     where experiment_name = ?
     having count(several_variants_units) > 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date, datetime
 
 MINUS = "\N{MINUS SIGN}"
@@ -38,6 +40,12 @@ METHODS = {
     "holm": "Holm",
     "benjamini_hochberg": "Benjamini-Hochberg",
     "e_bh": "e-BH",
+}
+
+INTERVALS = {
+    "fixed_horizon": "The interval is meant for one look, at the end.",
+    "always_valid": "The interval holds however often you look, and is wider for it.",
+    "repeated": "The interval holds at all planned looks together, and is wider for it.",
 }
 
 INFERENCE = {
@@ -91,6 +99,15 @@ STATUSES = {"pass": "Passed", "fail": "Failed", "not_applicable": "Does not appl
 def reason(code: str) -> str:
     """Say a reason code in a sentence; an unknown one is shown as it is."""
     return REASONS.get(code, f"No number: {code}.")
+
+
+def labelled(text: str, labels: Mapping[str, str]) -> str:
+    """Put the labels of metrics for their names in a sentence of a mart, and a minus for its hyphen."""
+    if labels:
+        longest_first = sorted(labels, key=len, reverse=True)
+        names = "|".join(re.escape(name) for name in longest_first)
+        text = re.sub(rf"(?<![\w-])(?:{names})(?![\w-])", lambda found: labels[found[0]], text)
+    return re.sub(r"(?<![\w-])-(?=\d)", MINUS, text)
 
 
 def check(name: str) -> str:

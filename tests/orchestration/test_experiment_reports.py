@@ -23,6 +23,7 @@ from orchestration.reports import (
     Page,
     ReportsWritten,
     figures,
+    making,
     policies,
     read,
     words,
@@ -234,7 +235,11 @@ def test_the_decision_and_its_reason_stand_on_the_page(reported: Reported) -> No
     ):
         text = parsed(page_of(reported.written.pages, name)).text
         assert f"{words.DECISIONS[decision][0]} {treatment}" in text
-        assert decision == "invalid" or " ".join(reason.split()) in text
+        labels = {
+            metric.name: metric.label for metric in read.read_metrics(reported.manifest).values()
+        }
+        said = words.labelled(reason, labels)
+        assert decision == "invalid" or " ".join(said.split()) in text
 
 
 def test_every_health_check_stands_on_the_page_in_words(reported: Reported) -> None:
@@ -358,6 +363,171 @@ def test_metrics_are_judged_as_the_decision_says(altered: Callable[..., Sequence
     }
 
 
+def test_every_deciding_estimate_says_how_it_was_made(
+    altered: Callable[..., Sequence[Page]],
+) -> None:
+    pages = altered(
+        "update marts.rpt_experiment_results set status = 'ok', is_deciding = true, "
+        "adjustment_chain = 'capped at p99.5 > cuped > holm', variance_removed = 0.25, "
+        "family_size = 3, numerator_cap = 17.8187, denominator_cap = null, "
+        "control_units = 1200, treatment_units = 1, deciding_interval = 'always_valid', "
+        "deciding_ci_lower = -0.1, deciding_ci_upper = 0.2 "
+        "where experiment_name = 'sidebar-layout' and metric_name = 'turns_per_user' "
+        "and adjustment = 'none'",
+        "update marts.rpt_experiment_results set status = 'no_units', adjustment_chain = null "
+        "where experiment_name = 'sidebar-layout' and metric_name != 'turns_per_user'",
+        # before a fixed test is due, another interval is shown than the one that will decide
+        "update marts.rpt_experiment_decisions set is_complete = false "
+        "where experiment_name = 'concise-answers'",
+        "update marts.rpt_experiment_results set status = 'ok', adjustment_chain = 'none', "
+        "deciding_interval = 'fixed_horizon', sequential_ci_lower = -0.1, "
+        "sequential_ci_upper = 0.2, p_value_adjusted = 0.0123 "
+        "where experiment_name = 'concise-answers'",
+    )
+    sidebar = parsed(page_of(pages, "sidebar-layout"))
+    assert sidebar.text.count("How this number was made") == 1
+    assert (
+        "How this number was made Compares 1 user in treatment with 1,200 in control. "
+        "Capped for the 0.5% of users with the highest values, at 17.8 each, so that a few cannot "
+        "sway the result. Adjusted for what each user did before it entered (CUPED); this takes "
+        "away 25% of the noise. The test is corrected for 3 comparisons: the more are made, the "
+        f"more look different by chance (Holm). {words.INTERVALS['always_valid']}"
+    ) in sidebar.text
+    early = parsed(page_of(pages, "concise-answers")).text
+    assert "The plain difference: nothing was adjusted, and no test was corrected." in early
+    assert words.INTERVALS["always_valid"] in early
+    assert words.INTERVALS["fixed_horizon"] not in early
+    assert "0.012" not in early
+
+
+ESTIMATE = read.Estimate(
+    **dict.fromkeys(each.name for each in dataclasses.fields(read.Estimate)),  # type: ignore[arg-type]
+)
+
+
+@pytest.mark.parametrize(
+    ("chain", "known", "expected"),
+    [
+        ("lin", {}, "before it entered, in each variant apart (Lin)."),
+        ("post_stratified by plan", {}, "the same mix of plan."),
+        ("cuped", {"variance_removed": None}, "before it entered (CUPED)."),
+        ("declared_bounds", {}, "each against a bound that was set before the start."),
+        ("holm", {"family_size": 1}, "there is nothing to correct for (Holm)."),
+        ("e_bh", {"family_size": 19}, "corrected for 19 comparisons"),
+        ("capped at p99", {"numerator_cap": None}, "1% of users with the highest values, so that"),
+        (
+            "capped at p90",
+            {"numerator_cap": 5.0, "denominator_cap": 2.0},
+            "Both parts of the ratio are capped for the 10% of users",
+        ),
+        ("winsorized", {}, "Also done: winsorized."),
+    ],
+)
+def test_every_step_has_words(
+    reported: Reported, chain: str, known: dict[str, Any], expected: str
+) -> None:
+    experiment = read.read_scorecards(reported.under_test.workspace.published)[0].experiment
+    estimate = dataclasses.replace(
+        ESTIMATE,
+        treatment="treatment",
+        status="ok",
+        control_units=10,
+        treatment_units=10,
+        adjustment_chain=chain,
+        **known,
+    )
+    metric = read.Metric("spend", "Spend", "", "usd")
+    compared, step = making.steps(estimate, metric, experiment)
+    assert compared.startswith("Compares 10 users in treatment with 10 in ")
+    assert expected in step
+    for status, none in (("zero_variance", chain), ("ok", None)):
+        missing = dataclasses.replace(estimate, status=status, adjustment_chain=none)
+        assert making.steps(missing, metric, experiment) == []
+
+
+def test_no_step_of_the_marts_is_without_words(reported: Reported) -> None:
+    chains = reported.query(
+        "select distinct adjustment_chain from marts.rpt_experiment_results "
+        "where adjustment_chain is not null"
+    )
+    assert len(chains) > 3
+    scorecards = read.read_scorecards(reported.under_test.workspace.published)
+    metric = read.Metric("spend", "Spend", "", None)
+    for scorecard in scorecards:
+        for estimate in scorecard.estimates:
+            said = making.steps(estimate, metric, scorecard.experiment)
+            assert not any(step.startswith("Also done") for step in said)
+
+
+def test_who_does_not_count_stands_with_the_reason(
+    altered: Callable[..., Sequence[Page]],
+) -> None:
+    pages = altered(
+        "update marts.rpt_experiment_results set several_variants_units = 1, excluded_units = 5, "
+        "not_triggered_units = 1200, late_events = 3456, immature_units = 0 "
+        "where experiment_name in ('inline-ranking', 'sidebar-layout')",
+        "update marts.rpt_experiment_results set immature_units = 7 "
+        "where experiment_name = 'inline-ranking' and metric_name = 'acceptance_rate'",
+        "update marts.dim_experiments set trigger_event = 'assistant.opened' "
+        "where experiment_name = 'inline-ranking'",
+        "update marts.rpt_experiment_results set late_events = 0 "
+        "where experiment_name = 'sidebar-layout'",
+    )
+    text = parsed(page_of(pages, "inline-ranking")).text
+    assert (
+        "Left out of the numbers above, and why: "
+        "1 user : saw several variants, so that nobody knows which one worked "
+        "5 users : internal or a bot, by declaration "
+        "1,200 users : never reached the point where the change shows "
+        "7 users : too recent for at least one metric; left out of that one until its window closes"
+    ) in text
+    assert "3,456 events of those who count came late. The numbers above hold them;" in text
+    other = parsed(page_of(pages, "sidebar-layout")).text
+    assert "0 users : too recent" in other
+    assert "never reached the point" not in other
+    assert "No event of those who count came late." in other
+
+
+def test_an_interval_without_zero_that_proves_nothing_says_why(
+    altered: Callable[..., Sequence[Page]],
+) -> None:
+    pages = altered(
+        "update marts.rpt_experiment_decisions set decision = 'do_not_ship', is_complete = true, "
+        "winning_metrics = null, deteriorated_metrics = null, failed_guardrails = null, "
+        "deterioration_alpha = 0.01 where experiment_name in ('chat-model', 'inline-ranking')",
+        "update marts.rpt_experiment_results set status = 'ok', deciding_ci_lower = 0.07, "
+        "deciding_ci_upper = 2.7, relative_effect = 0.8 where experiment_name = 'chat-model' "
+        "and metric_name = 'turn_error_rate' and treatment_variant = 'fast'",
+        "update marts.rpt_experiment_results set status = 'ok', deciding_ci_lower = -0.5, "
+        "deciding_ci_upper = -0.1, relative_effect = -0.3 where experiment_name = 'chat-model' "
+        "and metric_name = 'turn_error_rate' and treatment_variant = 'small'",
+        "update marts.rpt_experiment_results set status = 'ok', deciding_ci_lower = 0.01, "
+        "deciding_ci_upper = 0.2, relative_effect = 0.1 where experiment_name = 'inline-ranking' "
+        "and metric_name = 'acceptance_rate' and adjustment = 'none'",
+    )
+    page = parsed(page_of(pages, "chat-model"))
+    assert "No clear harm" in page.rows["turn_error_rate"][-1]
+    assert page.text.count("Harm is tested one-sided at 1%") == 1
+    success = parsed(page_of(pages, "inline-ranking"))
+    assert success.rows["acceptance_rate"][-1].endswith("No clear difference")
+    assert success.text.count("after correction, chance may explain it") == 1
+
+
+def test_a_group_where_the_effect_differs_stands_first(
+    altered: Callable[..., Sequence[Page]],
+) -> None:
+    pages = altered(
+        "update marts.rpt_experiment_decisions set is_complete = true",
+        "update marts.rpt_experiment_heterogeneity set is_heterogeneous = false",
+        "update marts.rpt_experiment_heterogeneity set is_heterogeneous = true "
+        "where experiment_name = 'chat-model' and metric_name = 'turn_latency' "
+        "and segment_name = 'role'",
+    )
+    text = page_of(pages, "chat-model").read_text()
+    listed = text.split("Does the effect differ between groups?</summary>")[1]
+    assert listed.strip().startswith("<ul><li><strong>Turn latency by role: the effect differs")
+
+
 def test_a_missing_number_is_a_reason_in_words(altered: Callable[..., Sequence[Page]]) -> None:
     numbers = (
         "control_value = null, treatment_value = null, absolute_effect = null, "
@@ -461,9 +631,25 @@ def test_every_code_of_the_marts_has_words(project_dir: Path) -> None:
         if "accepted_values" in test
     }
     assert set(accepted["deciding_intervals_are_known"]) == set(INTERVALS)
+    assert set(accepted["deciding_intervals_are_known"]) == set(words.INTERVALS)
     assert set(accepted["health_checks_are_known"]) == set(words.CHECKS)
     assert set(accepted["decisions_are_known"]) == set(words.DECISIONS)
     assert set(accepted["checks_pass_or_fail_or_do_not_apply"]) == set(words.STATUSES)
+
+
+def test_a_sentence_of_the_marts_names_metrics_by_their_labels() -> None:
+    labels = {"clicks": "Clicks", "clicks_per_user": "Clicks, each", "a.b": "A"}
+    said = words.labelled(
+        "Better on clicks_per_user -7.1% (-9.0% to -5.2%), not on clicks; my-clicks, axb, "
+        "2026-03-30.",
+        labels,
+    )
+    minus = words.MINUS
+    assert said == (
+        f"Better on Clicks, each {minus}7.1% ({minus}9.0% to {minus}5.2%), not on Clicks; "
+        "my-clicks, axb, 2026-03-30."
+    )
+    assert words.labelled("Better on clicks.", {}) == "Better on clicks."
 
 
 @pytest.mark.parametrize(
@@ -627,6 +813,12 @@ def test_a_page_is_read_by_keyboard_and_by_name(reported: Reported, browser: Bro
     page.keyboard.press("Enter")
     assert page.url.endswith("#content")
     assert page.get_by_role("heading", level=1).inner_text() == "chat-model"
+    edge = "each => getComputedStyle(each).borderLeftWidth"
+    assert page.locator("section.verdict").first.evaluate(edge) == "6px"
+    made = page.get_by_text("How this number was made").first
+    made.focus()
+    page.keyboard.press("Enter")
+    assert page.get_by_text("Compares ").first.is_visible()
     assert page.get_by_role("img", name="Change per metric, fast against large").count() == 1
     # stacked on a phone, a table is one to a screen reader still
     table = page.get_by_role("table", name="fast against large").first
