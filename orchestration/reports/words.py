@@ -59,7 +59,7 @@ REASONS = {
     "one_unit": "An arm has only one unit, so that nothing can be said about chance.",
     "one_arm": "Only one arm has units.",
     "missing_arm": "An arm has no units.",
-    "too_few_units": "Too few units for an estimate.",
+    "too_few_units": "Too few units yet for an interval that holds whenever it is looked at.",
     "too_few_events": "Too few events for an estimate.",
     "thin_stratum": "A segment has too few units to re-weight by.",
     "zero_variance": "Every unit has the same value, so that nothing can be said about chance.",
