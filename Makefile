@@ -58,10 +58,14 @@ ui: $(VENV)/.stamp-package ## Dagster's web UI on this workspace (PORT=3000)
 serve: $(VENV)/.stamp-package ## the read API on this workspace: profiles, decisions, controls (ARGS="--port 8040")
 	@attune serve $(ARGS)
 
+# mypy is one process, and so is dbt parse; a build's Python is one too: side by side they take two cores
 .PHONY: test
 test: test-machine $(VENV)/.stamp-dev $(VENV)/.stamp-package $(VENV)/.stamp-reference ## every check; installs what the tests need
 	@mkdir -p $(TEST_DIR) && : > $(TIMES)
-	@$(MAKE) --no-print-directory lint types parse lint-sql build-empty
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory types & types=$$!; \
+		$(MAKE) --no-print-directory parse build-empty || { wait $$types; exit 1; }; wait $$types
+	@$(MAKE) --no-print-directory lint-sql
 	@printf '\n== pytest\nso far:\n'; cat $(TIMES)
 	@ATTUNE_PROPERTY_CASES=$(CASES) ATTUNE_TRUTH_WORLDS=$(WORLDS) pytest -n 2 --dist loadgroup --durations=15 -q
 
