@@ -451,6 +451,8 @@ class SqliteStore:
             except StoreError as error:
                 raise IncompleteErasureError(self._incomplete(str(error))) from error
             self._clean_files()
+        else:
+            self._shorten_log()
 
     def close(self) -> None:
         for connection in self._opened:
@@ -685,6 +687,20 @@ class SqliteStore:
                 time.sleep(CHECKPOINT_PAUSE_SECONDS)
         with self._transaction(self._said, "finish an erasure in"):
             self._said.execute("delete from pending_erasures")
+
+    def _shorten_log(self) -> None:
+        """Empty the values' log if nobody reads or writes them: whoever opens them next reads it all.
+
+        SQLite does so at a writer's last close, but here a reader's is the last.
+        """
+        self._values.set_busy_timeout(0)
+        try:
+            # answers that it was busy, where it was: then the next sync does it
+            self._values.execute("pragma wal_checkpoint(truncate)").fetchall()
+        except apsw.Error as error:
+            raise self._explained("shorten the log of", error) from error
+        finally:
+            self._values.set_busy_timeout(self._busy_timeout_ms)
 
     def _empty_log(self, connection: apsw.Connection) -> str | None:
         """Move the log into the file and empty it; why it was not emptied, None if it was."""

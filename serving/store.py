@@ -311,7 +311,7 @@ class Store(Protocol):
         ...
 
     def clean(self) -> None:
-        """Finish what an erasure has left to be cleaned; without that, nothing is read or written.
+        """Finish what an erasure has left to be cleaned, and leave no log that grows; changes no value.
 
         Raises:
             IncompleteErasureError: the files are not clean yet.

@@ -370,6 +370,21 @@ def test_what_is_said_while_a_quiet_state_is_held_counts_once_it_is_released(
         assert reader.read(VIEW, "a") == Read(None, (), is_erased=True)
 
 
+def test_a_sync_leaves_no_log_behind_unless_somebody_reads(workspace: Workspace) -> None:
+    log = workspace.cache_path.with_name(f"{workspace.cache_path.name}-wal")
+    workspace.build({f"user{number}": "1" for number in range(500)})
+    with open_store(workspace.url, read_only=True) as reader:
+        reader.hold()
+        assert reader.meta(VIEW) is None
+        workspace.sync()
+        assert log.stat().st_size > 0
+        assert reader.meta(VIEW) is None
+        reader.release()
+    workspace.sync()
+    assert log.stat().st_size == 0
+    assert workspace.verify().ok
+
+
 def test_what_a_user_said_leaves_no_byte_in_the_files_once_they_are_erased(
     workspace: Workspace,
 ) -> None:
