@@ -40,7 +40,8 @@ class Connection(HttpToolsProtocol):
         super().__init__(**more)
         self._answer = answer
         self._response: bytes | None = None
-        self._was_answered = False
+        self._answered_at: float | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -65,18 +66,17 @@ class Connection(HttpToolsProtocol):
         if self._response is None:
             super().on_message_complete()
             return
-        self._was_answered = True
         self.transport.write(self._response)
         self.server_state.total_requests += 1
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+        # one timer for all such answers: to set and unset one for each would cost as much as parsing
+        self._answered_at = self.loop.time()
+        if self._idle_timer is None:
+            self._wait_for_more(self.timeout_keep_alive)
 
     @property
     def has_asked(self) -> bool:
         """Whether a whole header has come."""
-        return self._was_answered or self._cycle is not None
+        return self._answered_at is not None or self._cycle is not None
 
     @property
     def is_idle(self) -> bool:
@@ -125,6 +125,20 @@ class Connection(HttpToolsProtocol):
             # the parser would hide it, and say that the request was bad
             log.exception("a request could not be answered at once; the application is asked")
             return None
+
+    def _wait_for_more(self, seconds: float) -> None:
+        self._idle_timer = self.loop.call_later(seconds, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
+        """Close it if nothing came since the last answer; uvicorn waits for what it answered itself."""
+        self._idle_timer = None
+        if self._answered_at is None or not self.is_idle or self.timeout_keep_alive_task is not None:
+            return
+        left = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._wait_for_more(left)
+        else:
+            self.timeout_keep_alive_handler()
 
     def _give_up(self) -> None:
         if not self.has_asked:

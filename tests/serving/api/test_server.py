@@ -99,6 +99,25 @@ def answers(client: socket.socket, number: int) -> list[tuple[int, bytes]]:
     return found
 
 
+@pytest.mark.parametrize("last", ["at once", "by the application"])
+def test_a_connection_is_closed_some_time_after_its_last_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    monkeypatch.setattr(server, "IDLE_SECONDS", 2.0)
+    with serving(tmp_path) as served:
+        at_once = get_profile(served.token("read"), ANNA)
+        by_application = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+        asked = [at_once] * 3 + [at_once if last == "at once" else by_application]
+        with connected(served) as client:
+            for each in asked:
+                client.settimeout(30)
+                client.sendall(each)
+                assert client.recv(65536).startswith(b"HTTP/1.1 200")
+                time.sleep(0.6)
+                assert not is_closed(client)
+            eventually(lambda: is_closed(client))
+
+
 def test_requests_sent_together_are_answered_in_their_order(shared: Served) -> None:
     token = shared.token("read")
     sent = [get_profile(token, user) for user in (ANNA, "nobody", ANNA)]
