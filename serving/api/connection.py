@@ -132,7 +132,11 @@ class Connection(HttpToolsProtocol):
     def _end_if_idle(self) -> None:
         """Close it if nothing came since the last answer; uvicorn waits for what it answered itself."""
         self._idle_timer = None
-        if self._answered_at is None or not self.is_idle or self.timeout_keep_alive_task is not None:
+        if (
+            self._answered_at is None
+            or not self.is_idle
+            or self.timeout_keep_alive_task is not None
+        ):
             return
         left = self._answered_at + self.timeout_keep_alive - self.loop.time()
         if left > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 import uuid
@@ -31,6 +32,12 @@ PATHS = [f"/v1/users/{quote(user, safe='')}/profile" for user in (ANNA, BERT, UN
 
 def url_of(server: ValkeyServer) -> str:
     return f"redis://127.0.0.1:{server.port}/0?prefix={uuid.uuid4().hex}"
+
+
+def own_port() -> int:
+    """A port that no server of another test takes once this one has ended: theirs are counted up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def without_sync(answer: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +94,7 @@ def test_nobody_waits_until_the_files_are_clean(
 
 
 def test_a_server_that_ends_leaves_defaults(tmp_path: Path) -> None:
-    server = ValkeyServer(config={"save": "", "appendonly": "no"})
+    server = ValkeyServer(port=own_port(), config={"save": "", "appendonly": "no"})
     server.start()
     with (
         serving(tmp_path, url=url_of(server)) as served,
@@ -108,7 +115,7 @@ def test_a_server_that_ends_leaves_defaults(tmp_path: Path) -> None:
 def test_a_withdrawal_is_recorded_without_a_server_and_served_by_the_next(tmp_path: Path) -> None:
     config = {"save": "", "appendonly": "no"}
     with ExitStack() as running:
-        server = ValkeyServer(config=config)
+        server = ValkeyServer(port=own_port(), config=config)
         server.start()
         running.callback(server.stop)
         with serving(tmp_path, url=url_of(server)) as served, served.client() as client:
