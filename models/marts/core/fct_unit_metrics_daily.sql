@@ -11,10 +11,7 @@ metrics as (
 ),
 
 by_unit as (
-    {%- for unit, column in {
-        'all': "'all'", 'user': 'unit_id', 'session': 'session_id',
-        'organization': 'organization_id',
-    }.items() %}
+    {%- for unit, column in dict(unit_columns(), all="'all'").items() %}
     select
         metric_name,
         '{{ unit }}' as unit,
