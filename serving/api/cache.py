@@ -79,6 +79,8 @@ class Cache:
         self.is_available = False
         # view -> how old it is; what was never synced is not there
         self._ages: dict[str, Freshness] = {}
+        # what was said to be stale
+        self._stale: set[str] = set()
         # whether the profiles are older than declared, or were never synced
         self.is_stale = True
 
@@ -99,14 +101,17 @@ class Cache:
     def judge(self) -> None:
         """Say how old everything is now: by the clock alone, whatever became of the last look."""
         now = self._now()
-        before = {view for view, age in self._ages.items() if age.is_stale}
         self._ages = {view: freshness_of(meta, now) for view, meta in self.catalog.metas.items()}
         self.is_stale = self.freshness is None or self.freshness.is_stale
-        stale = {view for view, age in self._ages.items() if age.is_stale}
-        for word, views in (("stale", stale - before), ("fresh again", before - stale)):
-            ages = {view: self._ages[view] for view in sorted(views & self._ages.keys())}
+        before, stale = self._stale, {view for view, age in self._ages.items() if age.is_stale}
+        if self.is_stale:
+            stale.add(PROFILE_VIEW)
+        self._stale = stale
+        fresh = (before - stale) & self._ages.keys()
+        for word, views in (("stale", stale - before), ("fresh again", fresh)):
+            ages = [_age_text(view, self.age_of(view)) for view in sorted(views)]
             if ages:
-                log.warning("%s: %s", word, ", ".join(_age_text(*each) for each in ages.items()))
+                log.warning("%s: %s", word, ", ".join(ages))
 
     async def look(self) -> None:
         """Read catalog and metas anew, and say whether the cache can be read."""
@@ -248,5 +253,7 @@ class Cache:
         self._trouble = str(error)
 
 
-def _age_text(view: str, age: Freshness) -> str:
+def _age_text(view: str, age: Freshness | None) -> str:
+    if age is None:
+        return f"{view} (the cache holds none: it was never synced, or was emptied)"
     return f"{view} ({age.age_hours:.1f} hours, {age.max_age_hours:g} allowed)"

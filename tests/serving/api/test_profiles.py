@@ -208,6 +208,29 @@ def test_what_becomes_stale_says_so_once_and_once_when_it_is_fresh(
     assert "hot_user_profiles (27.0 hours, 26 allowed)" in said[0]
 
 
+def test_a_cache_that_lost_everything_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    with serving(tmp_path) as served:
+        for file in tmp_path.glob("cache.sqlite*"):
+            file.unlink()
+        # what a clean-up after an erasure does, or a server that starts again without its files
+        with open_store(served.url) as store:
+            store.erase([stable(BERT)])
+        served.settle()
+        said = [r.message for r in caplog.records if "hot_user_profiles" in r.message]
+        assert said == [
+            "stale: hot_user_profiles (the cache holds none: it was never synced, or was emptied)"
+        ]
+        assert get(served, ANNA)["freshness"]["is_stale"] is True
+        (tmp_path / "ledger.duckdb").unlink()
+        served.fill(world())
+        assert get(served, ANNA)["is_default"] is False
+    said = [r.message for r in caplog.records if "hot_user_profiles" in r.message]
+    assert said[1].startswith("fresh again: hot_user_profiles (2.0 hours")
+
+
 def test_a_cache_that_goes_gives_defaults_and_comes_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
