@@ -182,6 +182,26 @@ def one(path: Path) -> None:
     sys.stdout.write(orjson.dumps({"wall": wall, "cpu": cpu, "moments": moments}).decode())
 
 
+def bare(path: Path, *, with_products: bool) -> None:
+    """Time the least that moments of the columns need in DuckDB, written by hand; prints JSON."""
+    columns = sorted({column for parts in METRICS.values() for column in parts.values()})
+    sums = [f"sum({column})" for column in columns]
+    if with_products:
+        pairs = {(column, column) for column in columns}
+        for parts in METRICS.values():
+            numerator, *others = parts.values()
+            pairs |= {(numerator, other) for other in others}
+        sums += [f"sum({left} * {right})" for left, right in sorted(pairs)]
+    with connect(path, is_read_only=True) as connection:
+        cpu, wall = _cpu_seconds(resource.RUSAGE_SELF), time.perf_counter()
+        connection.execute(
+            f"select variant, count(*), {', '.join(sums)} from units group by variant"
+        ).fetchall()
+        wall = time.perf_counter() - wall
+        cpu = _cpu_seconds(resource.RUSAGE_SELF) - cpu
+    sys.stdout.write(orjson.dumps({"wall": wall, "cpu": cpu, "moments": {}}).decode())
+
+
 def derived(row: dict[str, Any], parts: dict[str, str]) -> dict[str, float]:
     """Means, variances and covariances of a row of moments, as tea-tasting gives them."""
     units = row["units"]
@@ -233,17 +253,22 @@ def compare_moments(folder: Path, units: int, rounds: int) -> bool:
     put_units(path, units)
     metrics = orjson.dumps(METRICS).decode()
     tea = [str(reference), str(TEA_TASTING), str(path)]
+    own = [sys.executable, "-m", "benchmarks.experiments", "--one", str(path)]
     ways = {
-        "attune, int_experiment_moments": [
-            sys.executable, "-m", "benchmarks.experiments", "--one", str(path),
-        ],
+        "attune, int_experiment_moments": own,
         "tea-tasting, the same rows by Ibis": [*tea, "ibis-rows", str(CORES), metrics],
         "tea-tasting, columns by Ibis": [*tea, "ibis", str(CORES), metrics],
         "tea-tasting, columns by Narwhals": [*tea, "narwhals", str(CORES), metrics],
-    }  # fmt: skip
-    runs: dict[str, list[Run]] = {name: [] for name in ways}
+    }
+    # without shifts, so right only where means are small beside deviations
+    floors = {
+        "bare SQL, columns, sums and products": [*own, "--bare", "products"],
+        "bare SQL, columns, sums alone": [*own, "--bare", "sums"],
+    }
+    commands = ways | floors
+    runs: dict[str, list[Run]] = {name: [] for name in commands}
     for number in range(1, rounds + 1):
-        for name, command in ways.items():
+        for name, command in commands.items():
             runs[name].append(timed(command))
         say(f"  round {number} of {rounds} done")
     path.unlink()
@@ -261,6 +286,9 @@ def compare_moments(folder: Path, units: int, rounds: int) -> bool:
             f"CPU of attune / {name}: {ratio:.2f} ({verdict(ratio, MOMENTS_GOAL)}); "
             f"numbers agree to {difference:.1e}"
         )
+    fastest = min(others, key=cpu.__getitem__)
+    for name in floors:
+        say(f"CPU of {name} / {fastest}: {cpu[name] / cpu[fastest]:.2f}")
     return agree
 
 
@@ -450,7 +478,11 @@ def main() -> None:
     ):
         parser.add_argument(f"--{name}", type=int, default=default, help=meaning)
     parser.add_argument("--one", type=Path, metavar="FILE", help=argparse.SUPPRESS)
+    parser.add_argument("--bare", choices=("sums", "products"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.bare:
+        bare(arguments.one, with_products=arguments.bare == "products")
+        return
     if arguments.one:
         one(arguments.one)
         return

@@ -146,11 +146,12 @@ select
             then concat(
                 worst.metric_name, ' of ', worst.variant,
                 ' differed from control before anybody was exposed; comparisons: ',
-                worst.comparisons, '. Look at how units are assigned, and at earlier experiments on',
-                ' the same units.'
+                {{ count_text('worst.comparisons') }}, '. Look at how units are assigned, and at',
+                ' earlier experiments on the same units.'
             )
         else concat(
-            'The arms were alike before exposure; comparisons: ', worst.comparisons, '.'
+            'The arms were alike before exposure; comparisons: ',
+            {{ count_text('worst.comparisons') }}, '.'
         )
     end as detail
 from experiments

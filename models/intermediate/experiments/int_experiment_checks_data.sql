@@ -32,7 +32,9 @@ arrived as (
         experiments.experiment_name,
         coalesce(cast(sum(arm_arrivals.events) as bigint), 0) as events,
         coalesce(cast(sum(arm_arrivals.late_events) as bigint), 0) as late_events,
-        {{ sorted_list_text("concat(arm_arrivals.variant, ' ', arm_arrivals.late_events)") }} as arms
+        {{ sorted_list_text(
+            "concat(arm_arrivals.variant, ' ', " ~ count_text('arm_arrivals.late_events') ~ ")"
+        ) }} as arms
     from experiments
     left join arm_arrivals
         on experiments.experiment_name = arm_arrivals.experiment_name
@@ -55,12 +57,14 @@ late_data as (
             when events = 0 then 'Analysed units have no events yet.'
             when late_events > {{ var('late_event_share_limit') }} * cast(events as double)
                 then concat(
-                    late_events, ' of ', events, ' events of analysed units came more than ',
+                    {{ count_text('late_events') }}, ' of ', {{ count_text('events') }},
+                    ' events of analysed units came more than ',
                     '{{ var('late_after_days') }} days late (', arms, '). Look at the delivery, and',
                     ' at whether more is to come.'
                 )
             else concat(
-                late_events, ' of ', events, ' events of analysed units came more than ',
+                {{ count_text('late_events') }}, ' of ', {{ count_text('events') }},
+                ' events of analysed units came more than ',
                 '{{ var('late_after_days') }} days late.'
             )
         end as detail

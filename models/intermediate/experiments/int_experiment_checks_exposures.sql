@@ -46,7 +46,8 @@ summed as (
         ) as bigint), 0) as unexpected_within,
         {{ sorted_list_text("case when exposure_counts.declared_as != 'allocated' "
             ~ "and exposure_counts.exposures_within > 0 "
-            ~ "then concat(exposure_counts.variant, ' ', exposure_counts.exposures_within, ' (', "
+            ~ "then concat(exposure_counts.variant, ' ', "
+            ~ count_text('exposure_counts.exposures_within') ~ ", ' (', "
             ~ "exposure_counts.declared_as, ')') end") }} as unexpected_variants
     from experiments
     left join exposure_counts
@@ -77,11 +78,13 @@ outside_dates as (
         case
             when outside_share is null then 'Nobody was exposed to a declared variant.'
             else concat(
-                treated_before, ' exposures to treatments before the start and ', after_end,
-                ' after the end, of ', declared_exposures, '; none of them counts.',
+                {{ count_text('treated_before') }}, ' exposures to treatments before the start and ',
+                {{ count_text('after_end') }}, ' after the end, of ',
+                {{ count_text('declared_exposures') }},
+                '; none of them counts.',
                 case
                     when outside_share > {{ var('outside_exposure_share_limit') }}
-                        then ' Look at started_at and ended_at, and at when the flag was split.'
+                        then ' Look at the dates in experiments.csv, and at when the flag was split.'
                     else ''
                 end
             )
@@ -104,7 +107,8 @@ unexpected as (
             when unexpected_share is null then 'Nobody was exposed within the dates.'
             when unexpected_within = 0 then 'Every exposure is to a variant with an allocation.'
             else concat(
-                'Of ', exposures_within, ' exposures some are to variants without an allocation: ',
+                'Of ', {{ count_text('exposures_within') }},
+                ' exposures some are to variants without an allocation: ',
                 unexpected_variants,
                 case
                     when unexpected_share > {{ var('outside_exposure_share_limit') }}

@@ -82,7 +82,7 @@ others as (
 other_lists as (
     select
         experiment_name,
-        {{ sorted_list_text("concat(other_name, ' ', units)") }} as others
+        {{ sorted_list_text("concat(other_name, ' ', " ~ count_text('units') ~ ")") }} as others
     from others
     group by experiment_name
 ),
@@ -107,7 +107,8 @@ layers as (
                 then concat('No other experiment of layer ', experiments.layer, ' runs meanwhile.')
             when shared_counts.units > 0
                 then concat(
-                    shared_counts.units, ' units are at the same time in other experiments of layer ',
+                    {{ count_text('shared_counts.units') }},
+                    ' units are at the same time in other experiments of layer ',
                     experiments.layer, ': ', other_lists.others,
                     '. Look at how the assistant assigns layers.'
                 )
@@ -197,12 +198,12 @@ holdout as (
             when tail is null then 'No unit was exposed yet.'
             when tail < 1e-3
                 then concat(
-                    exposed_units, ' of ', active_units,
+                    {{ count_text('exposed_units') }}, ' of ', {{ count_text('active_units') }},
                     ' active units were exposed, more than the holdout leaves. Look at whether the',
                     ' assistant serves units that are held out.'
                 )
             else concat(
-                exposed_units, ' of ', active_units,
+                {{ count_text('exposed_units') }}, ' of ', {{ count_text('active_units') }},
                 ' active units were exposed, no more than the holdout leaves.'
             )
         end as detail

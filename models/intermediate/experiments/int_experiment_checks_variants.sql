@@ -73,7 +73,8 @@ summed as (
         cast(count(share) - 1 as double) as degrees_of_freedom,
         min(expected_several) as smallest_expected_several,
         {{ sorted_list_text("case when share > 0e0 "
-            ~ "then concat(variant, ' ', several_variants_units) end") }} as several_arms,
+            ~ "then concat(variant, ' ', " ~ count_text('several_variants_units') ~ ") end") }}
+            as several_arms,
         count(case when share > 0e0 and analysed_units = 0 then 1 end) as missing_arms,
         coalesce(sum(case when analysed_units = 0 then share end), 0e0) as missing_share,
         {{ sorted_list_text("case when share > 0e0 and analysed_units = 0 then variant end") }}
@@ -101,8 +102,8 @@ bias as (
             when several_variants_units = 0 then 'No unit saw several variants.'
             when smallest_expected_several < 5e0 or several_tail is null
                 then concat(
-                    'Too few units saw several variants to judge: ', several_variants_units, ' of ',
-                    units, '.'
+                    'Too few units saw several variants to judge: ',
+                    {{ count_text('several_variants_units') }}, ' of ', {{ count_text('units') }}, '.'
                 )
             when several_tail < 1e-3
                 then concat(
@@ -131,8 +132,10 @@ set_apart as (
             else 'pass'
         end as status,
         concat(
-            several_variants_units, ' of ', units, ' units saw several variants, ', excluded_units,
-            ' are excluded by declaration and ', not_triggered_units,
+            {{ count_text('several_variants_units') }}, ' of ', {{ count_text('units') }},
+            ' units saw several variants, ',
+            {{ count_text('excluded_units') }}, ' are excluded by declaration and ',
+            {{ count_text('not_triggered_units') }},
             ' were never triggered; none of them counts in the results.',
             case
                 when several_variants_units
@@ -173,12 +176,12 @@ missing as (
             when missing_arms = 0 then 'Every variant with an allocation has units.'
             when chance < 1e-3
                 then concat(
-                    'No unit of ', missing_variants, ' among ', analysed_units,
+                    'No unit of ', missing_variants, ' among ', {{ count_text('analysed_units') }},
                     '. Look at whether it is served and its exposure logged under this name.'
                 )
             else concat(
-                'No unit of ', missing_variants, ' yet, which may be chance among ', analysed_units,
-                '.'
+                'No unit of ', missing_variants, ' yet, which may be chance among ',
+                {{ count_text('analysed_units') }}, '.'
             )
         end as detail
     from chances

@@ -66,7 +66,7 @@ summed as (
             (units - expected_units) * (units - expected_units) / nullif(expected_units, 0e0)
         ) as chi_square,
         sum(log_term) as log_terms,
-        {{ sorted_list_text("concat(variant, ' ', units)") }} as arms
+        {{ sorted_list_text("concat(variant, ' ', " ~ count_text('units') ~ ")") }} as arms
     from terms
     group by experiment_name, segment_name, segment_value, as_of_date
 ),

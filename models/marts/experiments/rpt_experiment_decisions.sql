@@ -55,7 +55,7 @@ described as (
         concat(
             metric_name,
             case
-                when status != 'ok' then concat(' (', status, ')')
+                when status != 'ok' then concat(' (', replace(status, '_', ' '), ')')
                 when relative_effect is null then ' (no relative effect: control is 0)'
                 else concat(
                     ' ', {{ percent_text('relative_effect') }}, ' (',
@@ -104,9 +104,12 @@ judged as (
         max(control_units) as control_units,
         max(treatment_units) as treatment_units,
         {{ sorted_list_text(
-            "case when immature_units > 0 then concat(metric_name, ' (', immature_units, ' units)') end"
+            "case when immature_units > 0 "
+            ~ "then concat(metric_name, ' (', " ~ count_text('immature_units') ~ ", ' units)') end"
         ) }} as open_windows,
-        {{ sorted_list_text("case when status != 'ok' then concat(metric_name, ' (', status, ')') end") }}
+        {{ sorted_list_text(
+            "case when status != 'ok' then concat(metric_name, ' (', replace(status, '_', ' '), ')') end"
+        ) }}
             as missing_metrics,
         {{ sorted_list_text("concat(metric_name, ' (', adjustment, ')')") }} as deciding_adjustments,
         {{ sorted_list_text("case when is_win then metric_name end") }} as winning_metrics,
