@@ -13,7 +13,8 @@
         delete from {{ target }} where {{ is_touched(key) }};
         insert into {{ target }} ({{ columns }}) select {{ columns }} from {{ new }};
     {%- else -%}
-        {%- set held = is_touched(key) -%}
+        {#- the rows of a batch lie anywhere in the table: of a new one there are none to look for -#}
+        {%- set held = is_touched(key, held=key == 'batch_id') -%}
         {%- set differing = target.identifier ~ '__differing' -%}
         {%- set hashed = [] -%}
         {%- for column in arguments.dest_columns -%}

@@ -1,7 +1,9 @@
-{% macro is_touched(column, linked_by=none, dated=true) -%}
-    {#- Predicate: the row belongs to a key that must be rebuilt; true in a full build. Dates and
-        batches are written out, so that the engine reads only their files; of parts, their dates.
-        `linked_by` adds the keys that a model pairs with a touched one: such rows need both. -#}
+{% macro is_touched(column, linked_by=none, dated=true, held=false) -%}
+    {#- Predicate: the row belongs to a key that must be rebuilt; true in a full build. Dates are
+        written out, so that the engine reads only their files: of parts, their dates, and of batches
+        those that their records are of, which the rows have beside them as event_date.
+        `linked_by` adds the keys that a model pairs with a touched one: such rows need both.
+        `held`: only keys that the model has had. -#}
     {%- set pairs = ref(linked_by) if linked_by -%}
     {%- if not execute or not is_incremental() -%}
         {{ return('true') }}
@@ -10,8 +12,9 @@
     {%- set is_part = key.endswith('_part') -%}
     {%- set is_listed = key in ['event_date', 'batch_id'] -%}
     {%- set link = 'linked_part' if is_part else 'linked_date' -%}
-    {%- set kept = 'select version_key from ' ~ touched_relation() -%}
-    {%- set found = 'select version_key from (' ~ touched_keys() ~ ') as touched' -%}
+    {%- set restricted = ' where is_held' if held else '' -%}
+    {%- set kept = 'select version_key from ' ~ touched_relation() ~ restricted -%}
+    {%- set found = 'select version_key from (' ~ touched_keys() ~ ') as touched' ~ restricted -%}
     {%- if linked_by -%}
         {%- set linked = ' union select linked.' ~ link ~ ' from ' ~ pairs ~ ' as linked where linked.'
             ~ key ~ ' in (' -%}
@@ -34,5 +37,15 @@
         {%- do literals.append(('' if key == 'batch_id' else 'date ') ~ "'" ~ value ~ "'") -%}
     {%- endfor -%}
     {%- set is_in = ('event_date' if is_part else column) ~ ' in (' ~ literals | join(', ') ~ ')' -%}
-    {{ return('(' ~ is_in ~ ' and ' ~ is_kept ~ ')' if is_part else is_in) }}
+    {%- if key == 'batch_id' and not held -%}
+        {%- set dates = run_query(
+            'select cast(min(first_occurred_at) as date), cast(max(last_occurred_at) as date) from '
+            ~ ref('stg_telemetry__batches') ~ ' where ' ~ is_in.replace(column, 'batch_id', 1)
+        ).rows[0] -%}
+        {%- if dates[0] is not none -%}
+            {%- set is_in = is_in ~ " and event_date between date '" ~ dates[0] ~ "' and date '"
+                ~ dates[1] ~ "'" -%}
+        {%- endif -%}
+    {%- endif -%}
+    {{ return('(' ~ is_in ~ (' and ' ~ is_kept if is_part else '') ~ ')') }}
 {%- endmacro %}

@@ -4,6 +4,9 @@
         or the model's code changed. On engines without deletes the model is a full table. -#}
     {%- do ref(versions) -%}
     {%- do ref('int_declaration_versions') -%}
+    {%- if key == 'batch_id' -%}
+        {%- do ref('stg_telemetry__batches') -%}
+    {%- endif -%}
     {{ config(
         materialized=incremental_materialization(),
         incremental_strategy='overwrite_touched',
