@@ -36,7 +36,7 @@ class RemovalRefusedError(ServingError):
 
 
 class LostControlsError(ServingError):
-    """The store lost what users said, and the build does not hold it yet; nothing was moved."""
+    """The store may have lost what users said, and the build does not hold it yet; nothing was moved."""
 
 
 class VerificationError(ServingError):

@@ -108,7 +108,7 @@ def erased(connection: DuckDBPyConnection) -> frozenset[str]:
 def controls_lost_at(
     connection: DuckDBPyConnection, controls_id: str, now: datetime
 ) -> datetime | None:
-    """Say when it was first noticed that the store lost what it remembered of users.
+    """Say when it was first noticed that the store may have lost what it remembered of users.
 
     Args:
         connection: With the ledger attached.

@@ -10,7 +10,7 @@ trusted: the next sync reads it.
 
 Keys, with the default prefix: `attune:meta:VIEW`, `attune:v:VIEW:EPOCH:{KEY}`,
 `attune:c:{KEY}` (controls that wait), `attune:controls` (who has some), `attune:settled` (how many
-were forgotten), `attune:controls_id` (gone when they are), `attune:erased`, `attune:views`. No operation needs two slots of a cluster.
+were forgotten), `attune:controls_id` (gone in a flush, as they are), `attune:erased`, `attune:views`. No operation needs two slots of a cluster.
 """
 
 from __future__ import annotations
@@ -284,7 +284,9 @@ class RedisStore:
         name = self._name("controls_id")
         with self._explained("read"):
             self._client.set(name, secrets.token_hex(16), nx=True)
-            return _text(cast("bytes", self._client.get(name)))
+            made = _text(cast("bytes", self._client.get(name)))
+            # files may bring an older memory back under its name, and an eviction takes any part
+            return f"{made} {self._servers()[0]}"
 
     def remember_erased(self, key_hashes: Iterable[str]) -> None:
         self._require_writer()

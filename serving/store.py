@@ -271,7 +271,7 @@ class Store(Protocol):
         ...
 
     def controls_id(self) -> str:
-        """Name what the store remembers of users; another name than before says that it was lost."""
+        """Name what the store remembers of users; another name than before says that it may be lost."""
         ...
 
     def remember_erased(self, key_hashes: Iterable[str]) -> None:

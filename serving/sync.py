@@ -193,13 +193,13 @@ def sync(
         allow_removal: Remove whatever the warehouse no longer has.
         attempts: How often to compare when others come between, at least 1.
         has_heard: Whether the build holds all that users said before a moment, naive UTC. Asked
-            where the store lost what it remembered: controls that only it knew are then in the
-            build, or the sync is refused.
+            where the store may have lost what it remembered: controls and erasures that only it
+            knew are then in the build, or the sync is refused.
 
     Raises:
         HotMartError: a malformed declaration or mart.
-        LostControlsError: the store lost what users said, and the build does not hold it yet;
-            nothing was moved.
+        LostControlsError: the store may have lost what users said, and the build does not hold it
+            yet; nothing was moved.
         RemovalRefusedError: more would be removed than allowed; nothing was moved.
         StaleChangeSetError: others came between, time and again; run again.
         VerificationError: the store does not hold what the warehouse has.
@@ -279,9 +279,10 @@ def _require_heard(store: Store, has_heard: Callable[[datetime], bool], lost_at:
     """Refuse to serve a build from before what users said and the store has forgotten."""
     if not has_heard(lost_at):
         raise LostControlsError(
-            f"{store.url} lost what users said and who was erased (noticed {lost_at:%Y-%m-%d %H:%M} "
-            "UTC), and the build does not hold all of that yet; nothing was moved. Run `attune run`, "
-            "which loads and builds what waits in the inbox, and then syncs"
+            f"{store.url} was emptied or restored, restarted, or evicted keys since the last sync "
+            f"(noticed {lost_at:%Y-%m-%d %H:%M} UTC): it may have lost what users said and who was "
+            "erased, and the build does not hold all of that yet; nothing was moved. Run `attune "
+            "run`, which loads and builds what waits in the inbox, and then syncs"
         )
 
 
@@ -289,7 +290,7 @@ def _require_memory(store: Store, controls_id: str) -> None:
     """Refuse to go on with a store that forgot, since the attempt began, what users said."""
     if store.controls_id() != controls_id:
         raise StaleChangeSetError(
-            f"{store.url} lost what users said and who was erased during the sync; run it again"
+            f"{store.url} was emptied, restarted or evicted keys during the sync; run it again"
         )
 
 

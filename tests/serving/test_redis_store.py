@@ -416,6 +416,44 @@ def test_a_server_that_came_back_with_an_older_snapshot_is_brought_up_to_date(
     assert workspace.verify().ok
 
 
+@pytest.mark.parametrize("loss", ["killed", "evicted"])
+def test_what_a_server_may_have_forgotten_must_be_in_the_build(
+    server: ValkeyServer, tmp_path: Path, loss: str
+) -> None:
+    workspace = served_by(server, tmp_path)
+    controlled(workspace)
+    workspace.build({"a": "believed", "b": "2", "c": "3"})
+    workspace.sync()
+    raw(workspace).save()
+    workspace.store.add_control(Control("a", "said", b"{}"))
+    workspace.store.erase(["b"], clean=False)
+    if loss == "killed":
+        # back with the snapshot, which remembers nothing of both
+        server.stop()
+        server.start()
+        workspace.store = open_store(f"redis://127.0.0.1:{server.port}/0")
+    else:
+        # these two alone, as chance might have it
+        for name in ("attune:c:{a}", "attune:erased"):
+            assert raw(workspace).expire(name, 3600)
+        raw(workspace).config_set("maxmemory-policy", "volatile-ttl")
+        raw(workspace).config_set("maxmemory", 1)
+        with pytest.raises(redis.OutOfMemoryError):
+            raw(workspace).set("attune:more", 1)
+        raw(workspace).config_set("maxmemory", 0)
+    assert workspace.store.read(VIEW, "a").controls == ()
+    assert not workspace.store.read(VIEW, "b").is_erased
+    with pytest.raises(LostControlsError, match="attune run"):
+        workspace.sync(has_heard=lambda _: False)
+    workspace.execute("insert into serving.fct_controls values ('said')")
+    workspace.build({"a": "nothing", "c": "3"})
+    workspace.sync(has_heard=lambda _: True)
+    assert workspace.served() == {"a": "nothing", "c": "3"}
+    assert workspace.verify().ok
+    # asked once for each loss
+    workspace.sync(has_heard=lambda _: False)
+
+
 def test_a_full_server_keeps_what_it_served(server: ValkeyServer, tmp_path: Path) -> None:
     workspace = served_by(server, tmp_path)
     old = {f"user{number}": "old" * 100 for number in range(500)}
