@@ -53,7 +53,9 @@ def serving_assets(
 
     # blocking, so that the run fails that found it, and is reported
     @dg.asset_check(
-        asset=serving_cache, blocking=True, description="No view is older than it declares."
+        asset=serving_cache,
+        blocking=True,
+        description="No hot mart is missing or older than it declares.",
     )
     def cache_is_fresh() -> dg.AssetCheckResult:
         ages = steps.cache_freshness(workspace)

@@ -24,6 +24,7 @@ from orchestration.lib.export import ExportReport, export_user
 from orchestration.lib.manifest import hot_mart_ids, prepared_manifest, tests_of
 from orchestration.lib.report import open_warehouse
 from serving.client import view_freshness
+from serving.hot_marts import hot_marts
 from serving.ledger import ledger_path
 from serving.publish import PublishReport
 from serving.publish import publish as publish_file
@@ -428,13 +429,15 @@ def verify(workspace: Workspace) -> VerifyReport:
 
 
 def cache_freshness(workspace: Workspace) -> dict[str, Freshness]:
-    """Say how old each view of the cache is.
+    """Say how old each hot mart is in the cache.
 
     Raises:
-        ServingError: there is no cache yet, or it cannot be read.
+        ServingError: there is no cache yet, it lacks a hot mart, or it cannot be read.
     """
     with closing(open_store(workspace.cache_url, read_only=True)) as store:
-        return {view: view_freshness(store, view) for view in store.views()}
+        # by the manifest: an emptied cache has no views that could be old
+        marts = hot_marts(workspace.manifest)
+        return {mart.view: view_freshness(store, mart.view) for mart in marts}
 
 
 def publish(workspace: Workspace) -> PublishReport:

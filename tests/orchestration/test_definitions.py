@@ -1,7 +1,10 @@
 """The code location: everything the project declares is an asset or a check of it."""
 
+import dataclasses
 import os
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from orchestration.lib import steps
 from orchestration.lib.failed_checks import FailedCheck, failed_checks, failure_message
 from orchestration.lib.manifest import (
     group_of,
@@ -18,6 +22,7 @@ from orchestration.lib.manifest import (
     with_attached_tests,
 )
 from serving.clock import utc_now
+from serving.errors import StoreError
 from tests.serving.api.served import fill, world
 from tests.workspaces import ManifestCache, WorkspaceUnderTest, make_workspace
 
@@ -205,6 +210,21 @@ def test_a_cache_that_nothing_brings_up_to_date_fails_the_check_of_its_age(
             assert result.success is succeeds
             names = {step.step_key for step in result.all_events if step.step_key}
             assert names == {"serving_cache_cache_is_fresh"}, "nothing else runs"
+
+
+@pytest.mark.parametrize("lost", ["every view", "one view"])
+def test_a_cache_that_holds_nothing_of_a_hot_mart_is_not_taken_for_a_fresh_one(
+    small: WorkspaceUnderTest, tmp_path: Path, lost: str
+) -> None:
+    cache = tmp_path / "cache.sqlite"
+    workspace = dataclasses.replace(small.workspace, cache_url=f"sqlite:///{cache}")
+    fill(tmp_path, workspace.cache_url, world(), utc_now())
+    assert not any(age.is_stale for age in steps.cache_freshness(workspace).values())
+    where = "" if lost == "every view" else " where view = 'hot_experiments'"
+    with closing(sqlite3.connect(cache)) as connection, connection:
+        assert connection.execute(f"delete from views{where}").rowcount
+    with pytest.raises(StoreError, match=r"holds no hot_.*attune sync"):
+        steps.cache_freshness(workspace)
 
 
 def test_a_failed_check_is_named_with_its_table_and_file() -> None:
