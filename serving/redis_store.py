@@ -805,9 +805,18 @@ class RedisStore:
         try:
             yield
         except redis.RedisError as error:
+            _unquote(error)
             raise StoreError(
                 f"could not {doing} the cache {self.url}: {error}; {_hint(error)}"
             ) from error
+
+
+def _unquote(error: redis.RedisError) -> None:
+    """Leave the server's own words: of a pipeline's command, redis-py quotes keys and values."""
+    error.args = tuple(
+        each.rpartition(" caused error: ")[2] if isinstance(each, str) else each
+        for each in error.args
+    )
 
 
 def _hint(error: redis.RedisError) -> str:

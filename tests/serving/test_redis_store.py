@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import uuid
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -31,7 +32,7 @@ from serving.errors import (
 from serving.redis_scripts import COMMIT
 from serving.redis_store import RedisStore
 from serving.store import Control, Read, open_store
-from tests.serving.conftest import PROJECT, Workspace, controlled_manifest, node
+from tests.serving.conftest import PROJECT, Workspace, cluster_of_one, controlled_manifest, node
 from tests.serving.ports import own_port
 
 if TYPE_CHECKING:
@@ -145,6 +146,37 @@ def test_what_a_user_of_the_servers_may_not_do_is_said_without_the_password(
         open_store(f"redis://attune:wrong@127.0.0.1:{server.port}/0")
 
 
+def test_an_error_of_the_server_names_no_key_and_no_value(clustered: Workspace) -> None:
+    users = [f"pseudonym-{number}" for number in range(3)]
+    clustered.build(dict.fromkeys(users, "<believed>"))
+    clustered.sync()
+    store = clustered.store
+    assert isinstance(store, RedisStore)
+
+    def change_schema_and_sync() -> None:
+        another_schema(clustered)
+        clustered.sync()
+
+    def allow(command: str) -> None:
+        for each in store._nodes():
+            with redis.Redis(port=each.connection_pool.connection_kwargs["port"]) as admin:
+                admin.acl_setuser("attune", enabled=True, commands=[command])
+
+    for refused, needs_it in {
+        "getrange": lambda: store.digest(VIEW),
+        "get": lambda: store.read_many(VIEW, users),
+        "set": change_schema_and_sync,
+    }.items():
+        allow(f"-{refused}")
+        with pytest.raises(StoreError, match="no permissions to run") as caught:
+            needs_it()
+        allow(f"+{refused}")
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "redis.exceptions.NoPermissionError" in shown
+        assert "pseudonym" not in shown
+        assert "believed" not in shown
+
+
 def test_a_unix_socket_serves(tmp_path: Path) -> None:
     socket = tmp_path / "valkey.sock"
     with ValkeyServer(port=own_port(), unix_socket_path=socket, config={"save": ""}):
@@ -203,13 +235,7 @@ def test_a_server_is_reached_over_tls_and_must_show_a_certificate_we_trust(
 
 
 def test_no_operation_needs_two_slots_of_a_cluster(tmp_path: Path) -> None:
-    with ValkeyServer(port=own_port(), config={"save": "", "cluster-enabled": "yes"}) as server:
-        with redis.Redis(port=server.port) as admin:
-            admin.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-            end = time.monotonic() + 30
-            while b"cluster_state:ok" not in admin.execute_command("CLUSTER", "INFO"):
-                assert time.monotonic() < end
-                time.sleep(0.05)
+    with cluster_of_one() as server:
         workspace = served_by(server, tmp_path)
         with RedisStore(workspace.url, read_only=True) as reader:
             (node,) = reader._nodes()

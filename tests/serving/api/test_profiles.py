@@ -7,6 +7,7 @@ import json
 import logging
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +40,7 @@ from tests.serving.api.served import (
     stable,
     world,
 )
+from tests.serving.conftest import cluster_of_one
 
 
 def get(served: Served, user: str, what: str = "profile", token: str | None = None) -> Any:
@@ -297,14 +300,25 @@ def test_controls_that_another_process_wrote_are_served(tmp_path: Path) -> None:
         assert get(served, ANNA)["profile"]["preferences"] == []
 
 
+@pytest.mark.parametrize("store_kind", ["sqlite", "valkey"])
 def test_no_identifier_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    store_kind: str,
 ) -> None:
     def broken(_: Profiles, __: Served) -> None:
         raise ZeroDivisionError
 
     caplog.set_level(logging.DEBUG)
-    with serving(tmp_path) as served, served.client() as client:
+    with ExitStack() as stack:
+        url = None
+        if store_kind == "valkey":
+            # a cluster's keys are asked for one by one, and its errors may quote them
+            server = stack.enter_context(cluster_of_one())
+            url = f"redis://127.0.0.1:{server.port}/0"
+        served = stack.enter_context(serving(tmp_path, url=url))
+        client = stack.enter_context(served.client())
         for user in (ANNA, BERT, UNKNOWN):
             path = f"/v1/users/{quote(user, safe='')}"
             client.get(f"{path}/profile")
@@ -313,8 +327,13 @@ def test_no_identifier_is_logged(
             client.get(f"/v1/decisions/reply-format?user_id={quote(user)}&context=fix")
         served.sink.trouble = "the disk is full"
         client.put(f"/v1/users/{quote(BERT)}/consents/measurement", json={"granted": True})
-        (tmp_path / "cache.sqlite").unlink()
-        served.settle()
+        if store_kind == "valkey":
+            with redis.Redis(port=server.port) as admin:
+                admin.acl_setuser("default", enabled=True, commands=["-get"])
+        else:
+            (tmp_path / "cache.sqlite").unlink()
+            served.settle()
+        assert client.post("/v1/profiles", json={"user_ids": [ANNA, UNKNOWN]}).status_code == 200
         metrics = client.get("/metrics").text
         # a bug, whose traceback is logged, and a request that is no HTTP
         monkeypatch.setattr(Profiles, "why", broken)
