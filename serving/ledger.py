@@ -64,7 +64,8 @@ def attached(connection: DuckDBPyConnection, path: Path) -> Iterator[None]:
     except (duckdb.IOException, OSError) as error:
         raise StoreError(
             f"the sync's ledger {path} cannot be used: {error}; if another sync runs, wait for it "
-            "to end; if the file is damaged, delete it: the next sync reads the cache instead"
+            "to end; if the file is damaged, delete it: the next sync reads the cache instead, and "
+            "asks that the build holds what users said"
         ) from error
     try:
         yield
@@ -116,12 +117,16 @@ def controls_lost_at(
         now: The present, naive UTC; noted if the loss is noticed now.
 
     Returns:
-        None: it remembers what it did at the last sync, or there was none.
+        None: it remembers what it did at the last sync. Where none is noted, the ledger may be lost
+        with the store's memory.
     """
-    row: tuple[str, datetime | None] | None = connection.execute(
+    row: tuple[str | None, datetime | None] | None = connection.execute(
         f"select controls_id, lost_at from {SCHEMA}.store"
     ).fetchone()
-    if row is None or row[0] == controls_id:
+    if row is None:
+        connection.execute(f"insert into {SCHEMA}.store values (null, ?)", [now])
+        return now
+    if row[0] == controls_id:
         return None
     if row[1] is None:
         connection.execute(f"update {SCHEMA}.store set lost_at = ?", [now])

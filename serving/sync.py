@@ -193,8 +193,8 @@ def sync(
         allow_removal: Remove whatever the warehouse no longer has.
         attempts: How often to compare when others come between, at least 1.
         has_heard: Whether the build holds all that users said before a moment, naive UTC. Asked
-            where the store may have lost what it remembered: controls and erasures that only it
-            knew are then in the build, or the sync is refused.
+            where the store may have lost what it remembered, and before a first sync: controls and
+            erasures that only it knew are then in the build, or the sync is refused.
 
     Raises:
         HotMartError: a malformed declaration or mart.
@@ -279,10 +279,10 @@ def _require_heard(store: Store, has_heard: Callable[[datetime], bool], lost_at:
     """Refuse to serve a build from before what users said and the store has forgotten."""
     if not has_heard(lost_at):
         raise LostControlsError(
-            f"{store.url} was emptied or restored, restarted, or evicted keys since the last sync "
-            f"(noticed {lost_at:%Y-%m-%d %H:%M} UTC): it may have lost what users said and who was "
-            "erased, and the build does not hold all of that yet; nothing was moved. Run `attune "
-            "run`, which loads and builds what waits in the inbox, and then syncs"
+            f"{store.url} was emptied or restored, restarted, or evicted keys since the last sync, or "
+            f"no earlier sync is noted (noticed {lost_at:%Y-%m-%d %H:%M} UTC): it may have lost what "
+            "users said and who was erased, and the build does not hold all of that yet; nothing was "
+            "moved. Run `attune run`, which loads and builds what waits in the inbox, and then syncs"
         )
 
 

@@ -401,7 +401,10 @@ def sync(
 def _has_heard(
     connection: duckdb.DuckDBPyConnection, workspace: Workspace, moment: datetime
 ) -> bool:
-    """Whether the build holds every event that the API wrote before a moment, naive UTC."""
+    """Whether the build holds every event that the API wrote before a moment, naive UTC.
+
+    True where it never wrote any.
+    """
     until = moment.replace(tzinfo=UTC).timestamp()
     waits = any(
         path.name.startswith(f"{EVENTS_PREFIX}-") and path.stat().st_mtime < until
@@ -409,9 +412,13 @@ def _has_heard(
     )
     if waits:
         return False
-    batches = str(workspace.lake / "batches" / "*.parquet")
-    newest = connection.execute("select max(loaded_at) from read_parquet(?)", [batches]).fetchone()
-    return newest is not None and newest[0] <= build_as_of(connection, workspace)
+    newest = connection.execute(
+        "select max(loaded_at) from read_parquet($1) where starts_with(file_name, $2)",
+        [str(workspace.lake / "batches" / "*.parquet"), f"{EVENTS_PREFIX}-"],
+    ).fetchone()
+    if newest is None or newest[0] is None:
+        return True
+    return build_as_of(connection, workspace) >= newest[0]
 
 
 def verify(workspace: Workspace) -> VerifyReport:

@@ -97,6 +97,7 @@ def synced(under_test: WorkspaceUnderTest) -> None:
             ledger=workspace.home / "ledger.duckdb",
             # the erased user, and what this world's declarations do not know
             allow_removal=True,
+            has_heard=lambda _: True,
         )
         assert verify(connection, store, manifest).ok
 

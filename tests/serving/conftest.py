@@ -92,6 +92,8 @@ class Workspace:
 
     def sync(self, **options: Any) -> SyncReport:
         self.syncs += 1
+        # nobody can have said anything before the first
+        is_first = self.syncs == 1
         with duckdb.connect(str(self.warehouse_path), read_only=True) as connection:
             return sync(
                 connection,
@@ -99,7 +101,7 @@ class Workspace:
                 self.manifest,
                 as_of=AS_OF + timedelta(hours=self.syncs),
                 run_id=f"run-{self.syncs}",
-                **{"ledger": self.ledger, **options},
+                **{"ledger": self.ledger, "has_heard": lambda _: is_first, **options},
             )
 
     def verify(self) -> VerifyReport:

@@ -150,6 +150,33 @@ def test_a_lost_store_is_not_filled_with_what_users_took_back(
     workspace.sync()
 
 
+def test_a_store_that_is_lost_with_its_ledger_is_filled_from_a_build_that_holds_what_was_said(
+    make_controlled: Callable[[], Workspace],
+) -> None:
+    workspace = make_controlled()
+    workspace.build({"a": "believed", "b": "2"})
+    workspace.sync()
+    workspace.store.erase(["b"])
+    workspace.sync()
+    workspace.store.add_control(control("a", 1))
+    lose(workspace)
+    workspace.ledger.unlink()
+    asked: list[datetime] = []
+
+    def has_heard(moment: datetime) -> bool:
+        asked.append(moment)
+        return len(asked) > 1
+
+    with pytest.raises(LostControlsError, match="no earlier sync is noted"):
+        workspace.sync(has_heard=has_heard)
+    assert workspace.served() == {}
+    workspace.build({"a": "nothing"})
+    workspace.sync(has_heard=has_heard)
+    assert asked[0] == asked[1]
+    assert workspace.served() == {"a": "nothing"}
+    workspace.sync()
+
+
 def test_a_store_that_came_back_older_forgets_the_erased_again(
     make_controlled: Callable[[], Workspace],
 ) -> None:
