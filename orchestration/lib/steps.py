@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
@@ -406,19 +406,17 @@ def _has_heard(
     True where it never wrote any.
     """
     until = moment.replace(tzinfo=UTC).timestamp()
-    waits = any(
-        path.name.startswith(f"{EVENTS_PREFIX}-") and path.stat().st_mtime < until
-        for path in inbox_files(workspace)
-    )
-    if waits:
-        return False
-    newest = connection.execute(
+    for path in inbox_files(workspace):
+        # a load may take the file meanwhile: then the batches below tell
+        with suppress(FileNotFoundError):
+            if path.name.startswith(f"{EVENTS_PREFIX}-") and path.stat().st_mtime < until:
+                return False
+    found = connection.execute(
         "select max(loaded_at) from read_parquet($1) where starts_with(file_name, $2)",
         [str(workspace.lake / "batches" / "*.parquet"), f"{EVENTS_PREFIX}-"],
     ).fetchone()
-    if newest is None or newest[0] is None:
-        return True
-    return build_as_of(connection, workspace) >= newest[0]
+    newest: datetime | None = None if found is None else found[0]
+    return newest is None or newest <= build_as_of(connection, workspace)
 
 
 def verify(workspace: Workspace) -> VerifyReport:

@@ -63,3 +63,18 @@ def test_a_build_has_heard_what_the_api_wrote_once_all_of_it_is_loaded_and_built
 def test_any_build_has_heard_an_api_that_never_wrote(workspace: Workspace) -> None:
     load(workspace, "telemetry.jsonl", LOADED_AT)
     assert has_heard(workspace, as_of=LOADED_AT - HOUR)
+
+
+def test_a_file_that_is_loaded_meanwhile_is_looked_for_in_the_lake(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(workspace, "serve-1.jsonl", NOTICED - HOUR)
+    listed = steps.inbox_files(workspace)
+
+    def taken_meanwhile(_: Workspace) -> list[Path]:
+        load(workspace, "serve-1.jsonl", NOTICED + HOUR)
+        (workspace.inbox / "serve-1.jsonl").unlink()
+        return listed
+
+    monkeypatch.setattr(steps, "inbox_files", taken_meanwhile)
+    assert not has_heard(workspace)
