@@ -217,21 +217,20 @@ class RedisStore:
             # half of the changes of a run that died are in such a state
             if before is None or before["epoch"] == fields["epoch"] or "is_dirty" in before:
                 raise StoreError(f"{self.url}: {view} has no earlier state that is kept")
-            if int(fields["filled_erasures"]) != self._erasure_count():
-                raise StoreError(
-                    f"{self.url}: a user was erased since {view} was filled, which must not be "
-                    "taken back; build and sync again instead"
-                )
-            if fields.get("filled_settled", settled := self._settled_count()) != settled:
-                raise StoreError(
-                    f"{self.url}: what users said since {view} was filled is in its values alone and "
-                    "must not be taken back; mend the model, build and sync again instead"
-                )
+            self._require_nothing_taken_back(view, fields)
             fence = self._begin(view, fields["generation"], "rollback")
             if fence is None:
-                raise StoreError(f"{self.url}: {view} was synced meanwhile; look again")
-            after = {**before, "generation": str(fence), "previous": "null"}
-            self._run(scripts.COMMIT, [self._meta_name(view)], [fence, *_flat(after)])
+                raise self._overtaken(view)
+            try:
+                # again: it may have come before the lease was taken
+                self._require_nothing_taken_back(view, fields)
+                after = {**before, "generation": str(fence), "previous": "null"}
+                done = self._run(scripts.COMMIT, [self._meta_name(view)], [fence, *_flat(after)])
+            except BaseException as error:
+                self._release(view, fence, error)
+                raise
+            if not done:
+                raise self._overtaken(view)
             self._epochs.pop(view, None)
         meta = self.meta(view)
         if meta is None:
@@ -521,6 +520,22 @@ class RedisStore:
                 return None
             raise self._busy(view, who)
         return int(answer)
+
+    def _require_nothing_taken_back(self, view: str, fields: dict[str, str]) -> None:
+        """Refuse to roll a view back over an erasure or a settled control since it was filled."""
+        if int(fields["filled_erasures"]) != self._erasure_count():
+            raise StoreError(
+                f"{self.url}: a user was erased since {view} was filled, which must not be "
+                "taken back; build and sync again instead"
+            )
+        if fields.get("filled_settled", settled := self._settled_count()) != settled:
+            raise StoreError(
+                f"{self.url}: what users said since {view} was filled is in its values alone and "
+                "must not be taken back; mend the model, build and sync again instead"
+            )
+
+    def _overtaken(self, view: str) -> StoreError:
+        return StoreError(f"{self.url}: {view} was synced meanwhile; look again")
 
     def _busy(self, view: str, run_id: str) -> StoreError:
         return StoreError(

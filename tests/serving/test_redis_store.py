@@ -29,7 +29,7 @@ from serving.errors import (
     StoreError,
     StoreUrlError,
 )
-from serving.redis_scripts import COMMIT
+from serving.redis_scripts import BEGIN, COMMIT
 from serving.redis_store import RedisStore
 from serving.store import Control, Read, open_store
 from tests.serving.conftest import PROJECT, Workspace, cluster_of_one, controlled_manifest, node
@@ -664,6 +664,40 @@ def test_what_a_user_took_back_since_a_fill_is_not_rolled_back(workspace: Worksp
     with pytest.raises(StoreError, match="must not be taken back"):
         workspace.store.rollback(VIEW)
     assert workspace.served() == {"a": "nothing"}
+
+
+@pytest.mark.parametrize("comes", ["a control settled", "an erasure", "another run"])
+def test_a_rollback_is_refused_for_what_comes_while_it_takes_the_lease(
+    workspace: Workspace, comes: str
+) -> None:
+    controlled(workspace)
+    workspace.build({"a": "old", "b": "old"})
+    workspace.sync()
+    another_schema(workspace)
+    workspace.build({"a": "new", "b": "new"})
+    workspace.sync()
+
+    class Overtaken(RedisStore):
+        def _run(self, script: str, names: Sequence[str], arguments: Sequence[Any]) -> Any:
+            with RedisStore(workspace.url) as other:
+                if script == BEGIN and comes == "a control settled":
+                    other.settle([("a", "said")])
+                elif script == BEGIN and comes == "an erasure":
+                    other.erase(["b"])
+                elif script == COMMIT and comes == "another run":
+                    # the lease ran out
+                    self._client.hincrby(self._meta_name(VIEW), "fence", 1)
+            return super()._run(script, names, arguments)
+
+    with Overtaken(workspace.url) as store, pytest.raises(StoreError):
+        store.rollback(VIEW)
+    entry = workspace.store.get(VIEW, "a")
+    assert entry is not None
+    assert entry.payload == b"new"
+    if comes == "another run":
+        raw(workspace).hset(f"{workspace.store._prefix}:meta:{VIEW}", "writing_until", 0)  # type: ignore[attr-defined]
+    workspace.sync()
+    assert workspace.verify().ok
 
 
 def test_a_view_that_nobody_controls_is_rolled_back_whatever_users_said(
