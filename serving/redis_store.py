@@ -270,10 +270,11 @@ class RedisStore:
         if not by_user:
             return
         with self._explained("settle controls in"):
+            # counted first: what is forgotten afterwards is in no earlier epoch, and no rollback to
+            # one comes between
+            self._client.incrby(self._name("settled"), sum(map(len, by_user.values())))
             # whoever still reads an earlier epoch needs the controls
             time.sleep(min(max(0.0, EPOCH_SECONDS - self._seconds_since_flip()), EPOCH_SECONDS))
-            # counted first: what is forgotten afterwards is in no earlier epoch
-            self._client.incrby(self._name("settled"), sum(map(len, by_user.values())))
             for user, event_ids in by_user.items():
                 if self._run(scripts.SETTLE, [self._controls_name(user)], event_ids) == 0:
                     before = time.time() - INDEX_GRACE_SECONDS

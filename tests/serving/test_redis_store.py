@@ -700,6 +700,32 @@ def test_a_rollback_is_refused_for_what_comes_while_it_takes_the_lease(
     assert workspace.verify().ok
 
 
+def test_a_fill_is_not_rolled_back_while_the_controls_that_it_holds_wait_to_be_forgotten(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controlled(workspace)
+    workspace.build({"a": "believed"})
+    workspace.sync()
+    workspace.store.add_control(Control("a", "withdrawn", b"{}"))
+    workspace.execute("insert into serving.fct_controls values ('withdrawn')")
+    workspace.build({"a": "nothing"})
+    another_schema(workspace)
+    refused: list[str] = []
+
+    def rolled_back(_: float) -> None:
+        with RedisStore(workspace.url) as other:
+            try:
+                other.rollback(VIEW)
+            except StoreError as error:
+                refused.append(str(error))
+
+    monkeypatch.setattr(time, "sleep", rolled_back)
+    assert workspace.sync().settled == 1
+    assert len(refused) == 1
+    assert "must not be taken back" in refused[0]
+    assert workspace.served() == {"a": "nothing"}
+
+
 def test_a_view_that_nobody_controls_is_rolled_back_whatever_users_said(
     workspace: Workspace,
 ) -> None:
