@@ -172,7 +172,8 @@ def view_rows(store: Store, view: str) -> list[dict[str, Any]]:
     Raises:
         StoreError: the cache cannot be read.
     """
-    return [orjson.loads(entry.payload) for block in store.scan(view) for entry in block]
+    payloads = {entry.key: entry.payload for block in store.scan(view) for entry in block}
+    return [orjson.loads(payload) for payload in payloads.values()]
 
 
 def overlaid_payload(read: Read, declared: Declared) -> bytes:

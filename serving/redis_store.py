@@ -39,7 +39,6 @@ from serving.errors import (
 from serving.hot_marts import quoted_text as _sql_text
 from serving.store import (
     Control,
-    Digest,
     Entry,
     Read,
     ScannedEntry,
@@ -193,9 +192,6 @@ class RedisStore:
             answer = self._run(scripts.TAKE_OVER, [self._meta_name(view)], [])
             if isinstance(answer, list):
                 raise self._busy(view, _text(answer[1]))
-
-    def digest(self, view: str) -> Digest:
-        return digest_of(self.ledger(view))
 
     def apply(self, change_set: ChangeSet) -> ViewMeta:
         view = change_set.view
@@ -462,15 +458,11 @@ class RedisStore:
         return cast("list[bytes | None]", pipeline.execute())
 
     def _names(self, view: str, epoch: str) -> Iterator[list[str]]:
-        """The names of an epoch's values, in blocks, each once."""
+        """The names of an epoch's values, in blocks; one may come twice from a server that grows."""
         pattern = _glob_escaped(self._value_prefix(view, epoch)) + "{*"
-        seen: set[str] = set()
         block: list[str] = []
         for name in self._client.scan_iter(match=pattern, count=SCAN_COUNT):
-            # a server that grows or shrinks its table may give a key twice
-            if (text := _text(name)) not in seen:
-                seen.add(text)
-                block.append(text)
+            block.append(_text(name))
             if len(block) == SCAN_COUNT:
                 yield block
                 block = []

@@ -31,7 +31,6 @@ from serving.errors import (
 )
 from serving.store import (
     Control,
-    Digest,
     Entry,
     Read,
     ScannedEntry,
@@ -342,9 +341,6 @@ class SqliteStore:
     def take_over(self, view: str) -> None:  # noqa: ARG002 (the interface's)
         # a transaction of a process that died is gone
         self._remove_leaving()
-
-    def digest(self, view: str) -> Digest:
-        return digest_of(self.ledger(view))
 
     def apply(self, change_set: ChangeSet) -> ViewMeta:
         view = change_set.view

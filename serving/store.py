@@ -214,7 +214,10 @@ class Store(Protocol):
         ...
 
     def ledger(self, view: str) -> Iterator[list[tuple[str, str]]]:
-        """Yield what was synced as blocks of (key, content_hash)."""
+        """Yield what was synced as blocks of (key, content_hash).
+
+        Redis may give a key twice, here and in `scan`, while its table grows or shrinks.
+        """
         ...
 
     def scan(self, view: str) -> Iterator[list[ScannedEntry]]:
@@ -234,10 +237,6 @@ class Store(Protocol):
         Raises:
             StoreError: a sync that is alive writes the view.
         """
-        ...
-
-    def digest(self, view: str) -> Digest:
-        """Count and digest the rows that are really there (not what the meta says)."""
         ...
 
     def apply(self, change_set: ChangeSet) -> ViewMeta:

@@ -13,6 +13,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import md5
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from serving import ledger as ledgers
@@ -28,14 +29,13 @@ from serving.store import NOTHING, ChangeSet, Digest, checksum_text, erased_hash
 from serving.warehouse import (
     LEDGER_SCHEMA,
     MartRows,
-    batches,
     check_columns,
     check_rows,
     digest,
     hot_query,
-    load_arrow,
     load_differing,
     load_erased,
+    load_stored,
     not_erased,
     row,
     snapshot,
@@ -269,10 +269,10 @@ def _restore_erasures(connection: DuckDBPyConnection, store: Store) -> None:
         return
     # by their hashes first: whoever is not there must not come either
     store.remember_erased(forgotten)
-    keys = {key for view in store.views() for block in store.ledger(view) for key, _ in block}
-    keys |= {control.user_id for block in store.controls() for control in block}
-    if back := [key for key in keys if erased_hash(key) in forgotten]:
-        store.erase(back, clean=False)
+    entries = (key for view in store.views() for block in store.ledger(view) for key, _ in block)
+    controls = (control.user_id for block in store.controls() for control in block)
+    if back := {key for key in chain(entries, controls) if erased_hash(key) in forgotten}:
+        store.erase(list(back), clean=False)
 
 
 def _require_heard(store: Store, has_heard: Callable[[datetime], bool], lost_at: datetime) -> None:
@@ -435,9 +435,7 @@ class _Planner:
             and is_as_left
         )
         if not is_known:
-            load_arrow(
-                connection, batches(self._store.ledger(view), LEDGER_SCHEMA), "sync_base_read"
-            )
+            load_stored(connection, self._store.ledger(view), LEDGER_SCHEMA, "sync_base_read")
             connection.execute(
                 "create or replace temp view sync_base as select * from sync_base_read"
             )

@@ -10,13 +10,13 @@ import pyarrow as pa
 from serving.hot_marts import HotMart, hot_marts
 from serving.sync import retired_views
 from serving.warehouse import (
-    batches,
+    LEDGER_SCHEMA,
     check_columns,
     check_rows,
     digest,
     hot_query,
-    load_arrow,
     load_erased,
+    load_stored,
     row,
     snapshot,
     transaction,
@@ -94,22 +94,24 @@ def verify(
         for mart in marts:
             check_columns(connection, mart)
             check_rows(connection, mart)
-            stored = batches(store.scan(mart.view), _SCAN_SCHEMA)
-            load_arrow(connection, stored, "verify_stored")
+            load_stored(connection, store.scan(mart.view), _SCAN_SCHEMA, "verify_stored")
             found, listed = _row_differences(connection, mart)
             meta_differences = _meta_differences(connection, store.meta(mart.view), mart)
             rows += digest(connection, f"({hot_query(mart, erased=True)})").rows
             count += found + len(meta_differences)
             differences += meta_differences + listed
-    retired = retired_views(store, marts)
-    for view in retired:
-        unexpected = store.digest(view).rows
-        count += unexpected
-        keys = (key for block in store.ledger(view) for key, _ in block)
-        differences += [
-            Difference(view, key, "unexpected", "the view's hot mart has left the manifest")
-            for key, _ in zip(keys, range(LISTED_DIFFERENCES), strict=False)
-        ]
+        retired = retired_views(store, marts)
+        for view in retired:
+            load_stored(connection, store.ledger(view), LEDGER_SCHEMA, "verify_stored")
+            (unexpected,) = row(connection, "select count(*) from verify_stored")
+            count += unexpected
+            keys = connection.execute(
+                f"select key from verify_stored order by key limit {LISTED_DIFFERENCES}"
+            ).fetchall()
+            differences += [
+                Difference(view, key, "unexpected", "the view's hot mart has left the manifest")
+                for (key,) in keys
+            ]
     return VerifyReport(
         views=tuple([mart.view for mart in marts] + retired),
         rows=rows,

@@ -109,6 +109,21 @@ def load_arrow(
     connection.unregister("arrow_source")
 
 
+def load_stored(
+    connection: DuckDBPyConnection,
+    blocks: Iterable[list[Any]],
+    schema: pa.Schema,
+    table: str,
+) -> None:
+    """Make a temporary table of what a store yields, each key once."""
+    load_arrow(connection, batches(blocks, schema), table)
+    rows, different = row(connection, f"select count(*), count(distinct hash(key)) from {table}")
+    if rows != different:
+        connection.execute(
+            f"create or replace temp table {table} as select distinct on (key) * from {table}"
+        )
+
+
 def batches(blocks: Iterable[list[Any]], schema: pa.Schema) -> pa.RecordBatchReader:
     """Turn blocks of tuples into an Arrow stream."""
     arrow = (

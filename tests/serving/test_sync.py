@@ -247,7 +247,7 @@ def change_set(workspace: Workspace, *, base: int, expected: Digest) -> ChangeSe
         view=VIEW,
         base_generation=base,
         base_erasures=0,
-        base=workspace.store.digest(VIEW),
+        base=digest_of(workspace.store.ledger(VIEW)),
         expected=expected,
         removals=[],
         upserts=rows,
