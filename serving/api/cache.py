@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from serving.api.catalog import Catalog, read_catalog
 from serving.api.kept import keep_catalog, kept_catalog
-from serving.api.outbox import Outbox
+from serving.api.outbox import NOTHING, Outbox
 from serving.client import PROFILE_VIEW, freshness_fields, freshness_of
 from serving.errors import ServingError, StoreError
 from serving.store import Read, open_store
@@ -140,7 +140,10 @@ class Cache:
         except ServingError as error:
             self._fail(error)
             return None
-        return self.outbox.laid_over(key, found) if self.outbox.waiting else found
+        if not self.outbox.waiting:
+            return found
+        # nothing known is None to the outbox: a word is laid where its user has something
+        return self.outbox.laid_over(key, found if any(found) else None) or NOTHING
 
     def read_many(self, keys: Sequence[str]) -> dict[str, Read] | None:
         """Return what is known under the keys, or None if the cache cannot be read."""

@@ -15,6 +15,8 @@ from serving.store import Store, erased_hash, open_store
 from tests.serving.api.served import (
     ANNA,
     BERT,
+    KEYS,
+    UNKNOWN,
     Served,
     eventually,
     serving,
@@ -166,6 +168,23 @@ def test_a_withdrawal_holds_although_the_cache_cannot_be_written(
         eventually(lambda: pending(served) == wanted)
         assert len(wanted) == 2
         assert client.put(f"{USER}/consents/measurement", json={"granted": True}).status_code == 200
+
+
+def test_a_word_that_waits_is_laid_over_what_is_stored_under_an_older_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Trouble(monkeypatch)
+    with serving(tmp_path) as served, served.client() as client:
+        refused = client.put(f"{USER}/preferences/style", json={"value": "detailed"})
+        assert refused.json()["code"] == "cache_unavailable"
+        answer = client.get(f"{USER}/profile").json()
+        assert (len(KEYS), answer["is_default"]) == (2, False)
+        assert kinds(answer)["format"] == "bullets inferred"
+        assert kinds(answer)["style"] == "detailed stated"
+        why = client.get(f"{USER}/why").json()
+        assert kinds({"profile": why}) == kinds(answer)
+        assert answer["profile"]["consent"] == why["consent"]
+        assert client.get(f"/v1/users/{UNKNOWN}/profile").json()["default_reason"] == "unknown_user"
 
 
 def test_an_erasure_holds_although_the_cache_cannot_be_written(
