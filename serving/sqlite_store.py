@@ -207,7 +207,7 @@ class SqliteStore:
     ) -> None:
         check_sqlite_version(apsw.sqlite_lib_version())
         self._path, self._busy_timeout_ms = path, busy_timeout_ms
-        self._controls_path = path.with_name(f"{path.name}.controls")
+        _, self._controls_path = files_of(path)
         if read_only and not (path.is_file() and self._controls_path.is_file()):
             raise StoreError(f"there is no cache at {path} yet: run `attune sync` first")
         if not read_only:
@@ -732,6 +732,11 @@ class SqliteStore:
             case _:
                 hint = "check ATTUNE_CACHE_URL and the file"
         return StoreError(f"could not {doing} the cache {self._path}: {error}; {hint}")
+
+
+def files_of(path: Path) -> tuple[Path, Path]:
+    """Return the file of the values, and the one of what users said."""
+    return path, path.with_name(f"{path.name}.controls")
 
 
 def check_sqlite_version(version: str) -> None:

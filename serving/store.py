@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 from serving.clock import from_microseconds
 from serving.errors import StaleChangeSetError, StoreUrlError, VerificationError
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SUPPORTED_URLS = "sqlite:///PATH, redis://HOST:PORT/DB, rediss://... or unix:///SOCKET"
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+
+FileIds: TypeAlias = tuple[tuple[int, int] | None, ...]
 
 
 class Entry(NamedTuple):
@@ -416,6 +418,29 @@ def open_store(url: str, *, read_only: bool = False) -> Store:
     from serving.sqlite_store import SqliteStore
 
     return SqliteStore(Path(rest[1:]), read_only=read_only)
+
+
+def file_ids(url: str) -> FileIds:
+    """Tell the files that a URL names now from others that were, or will be, in their place.
+
+    Returns:
+        Device and number of each file, None for one that is not there; nothing for a server. No
+        other file gets these as long as somebody has the file open.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme in REDIS_SCHEMES:
+        return ()
+    from serving.sqlite_store import files_of
+
+    return tuple(_file_id(path) for path in files_of(Path(rest[1:])))
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def redacted(url: str) -> str:

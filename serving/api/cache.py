@@ -19,7 +19,7 @@ from serving.api.kept import keep_catalog, kept_catalog
 from serving.api.outbox import NOTHING, Outbox
 from serving.client import PROFILE_VIEW, freshness_fields, freshness_of
 from serving.errors import ServingError, StoreError
-from serving.store import Read, open_store
+from serving.store import Read, file_ids, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from serving.client import Freshness
     from serving.overlay import Declared
-    from serving.store import Store
+    from serving.store import FileIds, Store
 
 NEVER_SYNCED = {"as_of": None, "synced_at": None, "is_stale": True}
 # a server that is slower than this is as good as gone
@@ -62,10 +62,12 @@ class Cache:
         self._now = now
         self._on_trouble = on_trouble
         self._reader: Store | None = None
+        # what the reader has open
+        self._files: FileIds = ()
         # the reader while it holds the snapshot of this turn
         self._held: Store | None = None
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="cache-look")
-        self.outbox = Outbox(url)
+        self.outbox = Outbox(url, self._follow)
         # a file answers in microseconds, on the event loop; a server may not, and has a thread
         self.is_remote = not url.startswith("sqlite:")
         self._server_thread = ThreadPoolExecutor(1, thread_name_prefix="cache-read")
@@ -118,15 +120,15 @@ class Cache:
         loop = asyncio.get_running_loop()
         before = self.catalog
         try:
-            self.catalog = await loop.run_in_executor(self._looker, self._look, before)
+            self.catalog, files = await loop.run_in_executor(self._looker, self._look, before)
         except ServingError as error:
             self._fail(error)
             return
         self.judge()
         profiles, earlier = self.catalog.metas.get(PROFILE_VIEW), before.metas.get(PROFILE_VIEW)
         if profiles is None or earlier is None or profiles.synced_at != earlier.synced_at:
-            # the file may be another one since the sync
             self._drop_reader()
+        self._follow(files)
         if self._trouble:
             log.warning("the cache can be read again")
         self._trouble, self.is_available = "", True
@@ -205,15 +207,18 @@ class Cache:
             self._is_reader_old = False
         return self._opened().read_many(PROFILE_VIEW, keys)
 
-    def _look(self, before: Catalog) -> Catalog:
+    def _look(self, before: Catalog) -> tuple[Catalog, FileIds]:
+        files = file_ids(self.url)
         with open_store(self.url, read_only=True) as store:
             found = read_catalog(store, before)
         if self._catalog_file is not None and found.rows is not before.rows:
             keep_catalog(self._catalog_file, found)
-        return found
+        return found, files
 
     def _opened(self) -> Store:
         if self._reader is None:
+            # before they are opened: others that take their place meanwhile are noticed
+            self._files = file_ids(self.url)
             self._reader = open_store(self.url, read_only=True)
         return self._reader
 
@@ -232,6 +237,11 @@ class Cache:
         if self._held is not None:
             held, self._held = self._held, None
             held.release()
+
+    def _follow(self, files: FileIds) -> None:
+        """Read no longer what others have taken the place of, given what is there now."""
+        if files != self._files:
+            self._drop_reader()
 
     def _drop_reader(self) -> None:
         self._held = None

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 
 from serving.client import PROFILE_VIEW
 from serving.errors import ErasedError, IncompleteErasureError, ServingError, StoreError
-from serving.store import Control, Read, open_store
+from serving.store import Control, Read, file_ids, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from serving.store import FileIds
 
 # how long somebody who said something waits for the cache, and until the cache is tried again
 WAIT_SECONDS = 5.0
@@ -50,8 +52,15 @@ class Word:
 class Outbox:
     """Writes to the cache of one API process."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, on_written: Callable[[FileIds], None]) -> None:
+        """Take where to write.
+
+        Args:
+            url: The cache's.
+            on_written: Called with the files that a word was written to, before that is told.
+        """
         self._url = url
+        self._on_written = on_written
         # what the cache has not got yet, oldest first
         self.waiting: deque[Word] = deque()
         self._writing: asyncio.Task[None] | None = None
@@ -119,7 +128,7 @@ class Outbox:
             word = self.waiting[0]
             is_last = self._ending.is_set()
             try:
-                await loop.run_in_executor(self._writer, self._write_one, word)
+                files = await loop.run_in_executor(self._writer, self._write_one, word)
             except ErasedError as error:
                 self.waiting.popleft()
                 _tell(word, error)
@@ -135,6 +144,7 @@ class Outbox:
                     await asyncio.wait_for(self._ending.wait(), RETRY_SECONDS)
             else:
                 self.waiting.popleft()
+                self._on_written(files)
                 _tell(word, None)
                 if word.payload is None:
                     self._clean_soon(word.keys)
@@ -142,14 +152,15 @@ class Outbox:
                     log.warning("the cache can be written again and holds what users said")
                     self._has_failed = False
 
-    def _write_one(self, word: Word) -> None:
+    def _write_one(self, word: Word) -> FileIds:
         with open_store(self._url) as store:
             if word.payload is None:
                 store.erase(word.keys, clean=False)
-                return
-            found = store.read_many(PROFILE_VIEW, word.keys)
-            key = next((key for key in word.keys if key in found), word.keys[-1])
-            store.add_control(Control(key, word.event_id, word.payload))
+            else:
+                found = store.read_many(PROFILE_VIEW, word.keys)
+                key = next((key for key in word.keys if key in found), word.keys[-1])
+                store.add_control(Control(key, word.event_id, word.payload))
+            return file_ids(self._url)
 
     def _clean_soon(self, keys: Sequence[str]) -> None:
         cleaning = asyncio.create_task(self._clean(keys))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from typing import TYPE_CHECKING
+
+import pytest
 
 from serving.api.cache import Cache
 from serving.overlay import Declared
@@ -12,13 +15,15 @@ from serving.store import Control, open_store
 from tests.serving.api.served import ANNA, AS_OF, NOW, fill, stable, world
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+WORD = json.dumps({"kind": "preference_cleared", "dimension": None}).encode()
 
 
 def test_a_turn_reads_one_state_and_the_next_turn_what_is_there_then(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'cache.sqlite'}"
     fill(tmp_path, url, world(), AS_OF)
-    payload = json.dumps({"kind": "preference_cleared", "dimension": None}).encode()
 
     async def read() -> None:
         cache = Cache(url, lambda: NOW, lambda: None, Declared({}, {}))
@@ -27,12 +32,71 @@ def test_a_turn_reads_one_state_and_the_next_turn_what_is_there_then(tmp_path: P
         assert before is not None
         assert before.controls == ()
         with open_store(url) as store:
-            store.add_control(Control(stable(ANNA), "event", payload))
+            store.add_control(Control(stable(ANNA), "event", WORD))
         assert cache.read(stable(ANNA)) == before
         await asyncio.sleep(0)
         after = cache.read(stable(ANNA))
         assert after is not None
-        assert after.controls == (payload,)
+        assert after.controls == (WORD,)
+        await cache.close()
+
+    asyncio.run(read())
+
+
+def replace_files(folder: Path) -> None:
+    """Put copies in the place of the cache's files, as who restores them does."""
+    for path in sorted(folder.glob("cache.sqlite*")):
+        if path.name.endswith(("-wal", "-shm")):
+            path.unlink()
+        else:
+            copied = path.with_name("copied")
+            shutil.copyfile(path, copied)
+            copied.rename(path)
+
+
+def delete_files(folder: Path) -> None:
+    for path in folder.glob("cache.sqlite*"):
+        path.unlink()
+
+
+@pytest.mark.parametrize("lose", [replace_files, delete_files])
+def test_what_is_said_is_read_at_once_although_other_files_took_the_place_of_the_caches(
+    tmp_path: Path, lose: Callable[[Path], None]
+) -> None:
+    url = f"sqlite:///{tmp_path / 'cache.sqlite'}"
+    fill(tmp_path, url, world(), AS_OF)
+
+    async def read() -> None:
+        cache = Cache(url, lambda: NOW, lambda: None, Declared({}, {}))
+        await cache.look()
+        assert cache.read(stable(ANNA)) is not None
+        await asyncio.sleep(0)
+        lose(tmp_path)
+        await cache.outbox.put([stable(ANNA)], "event", WORD)
+        found = cache.read(stable(ANNA))
+        assert found is not None
+        assert found.controls == (WORD,)
+        await cache.close()
+
+    asyncio.run(read())
+
+
+def test_a_look_notices_other_files_of_the_same_sync(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'cache.sqlite'}"
+    fill(tmp_path, url, world(), AS_OF)
+
+    async def read() -> None:
+        cache = Cache(url, lambda: NOW, lambda: None, Declared({}, {}))
+        await cache.look()
+        assert cache.read(stable(ANNA)) is not None
+        await asyncio.sleep(0)
+        replace_files(tmp_path)
+        with open_store(url) as store:
+            store.add_control(Control(stable(ANNA), "event", WORD))
+        await cache.look()
+        found = cache.read(stable(ANNA))
+        assert found is not None
+        assert found.controls == (WORD,)
         await cache.close()
 
     asyncio.run(read())
