@@ -4,7 +4,9 @@
 `PATH.controls` holds what users said and who was erased: it is written at once, however long a
 sync or a VACUUM locks the large file. Readers look into the small file before the large one, and
 writers change the large one, for good, before they forget anything in the small one: whoever finds
-no control there finds a value that holds it. What a crash between the two leaves undone stands in
+no control there finds a value that holds it. A view that users control names the small file that its
+values were written beside (`controls_id`): beside another one, which has not heard what they took
+back, readers find none of them until a sync has written the view again. What a crash between the two leaves undone stands in
 the small file (`leaving`, `pending_erasures`), and the next sync does it.
 
 On erasing: `secure_delete` zeroes a deleted cell where it lies, but when SQLite splits or merges
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
 MINIMUM_SQLITE = (3, 51, 3)
 # "atun" and "atuc": tell our files from another application's, and from each other
 VALUES_ID, CONTROLS_ID = 0x6174756E, 0x61747563
-FORMATS = {VALUES_ID: 4, CONTROLS_ID: 3}
+FORMATS = {VALUES_ID: 5, CONTROLS_ID: 3}
 BUSY_TIMEOUT_MS = 10_000
 CHECKPOINT_PAUSE_SECONDS = 0.02
 LOG_BYTES_KEPT = 64 * 1024 * 1024
@@ -73,7 +75,9 @@ create table views (
     as_of_us integer not null,
     run_id text not null,
     synced_at_us integer not null,
-    max_age_hours real not null
+    max_age_hours real not null,
+    -- null where users do not control the view
+    controls_id text
 ) strict, without rowid;
 create table entries (
     view text not null,
@@ -172,6 +176,22 @@ left join entries
 left join controls on controls.user_id = wanted.value
 order by wanted.key, controls.number
 """
+_HAS_LOST_CONTROLS = """
+select count(*) > 0
+from views
+where row_count > 0 and controls_id <> (select controls_id from identity)
+"""
+# a temporary view comes before the table of its name
+_HIDE_UNCONTROLLED = """
+create temporary view views as
+select *
+from served.views
+where controls_id is null or controls_id = (select controls_id from main.identity);
+create temporary view entries as
+select *
+from served.entries
+where view in (select view from temp.views);
+"""
 # parameters: key, content_hash, payload; what all rows of a change set share is written in
 _INSERT = """
 insert {or_ignore} into entries
@@ -207,6 +227,7 @@ class SqliteStore:
     ) -> None:
         check_sqlite_version(apsw.sqlite_lib_version())
         self._path, self._busy_timeout_ms = path, busy_timeout_ms
+        self._read_only = read_only
         _, self._controls_path = files_of(path)
         if read_only and not (path.is_file() and self._controls_path.is_file()):
             raise StoreError(f"there is no cache at {path} yet: run `attune sync` first")
@@ -222,7 +243,7 @@ class SqliteStore:
                 self._prepare(self._said, _CONTROLS_SCHEMA, CONTROLS_ID)
                 # a word that was taken outlives a power cut; small as it is, that costs little
                 self._said.pragma("synchronous", "full")
-            self._connection = self._open_for_reading(is_mapped=read_only)
+            self._connection = self._open_for_reading()
             if read_only:
                 self._values = self._said = self._connection
         except apsw.Error as error:
@@ -363,7 +384,7 @@ class SqliteStore:
                 synced_at=change_set.synced_at,
                 max_age_hours=change_set.max_age_hours,
             )
-            self._write_meta(after)
+            self._write_meta(after, self.controls_id() if change_set.has_controls else None)
         return after
 
     def rollback(self, view: str) -> ViewMeta:
@@ -473,15 +494,18 @@ class SqliteStore:
         connection.set_busy_timeout(self._busy_timeout_ms)
         return connection
 
-    def _open_for_reading(self, *, is_mapped: bool) -> apsw.Connection:
+    def _open_for_reading(self) -> apsw.Connection:
         connection = self._open(self._controls_path, read_only=True)
         connection.execute("attach ? as served", (str(self._path),))
         connection.pragma("cache_size", -CACHE_KIBIBYTES, schema="served")
-        if is_mapped:
+        if self._read_only:
             # a value of a page's length costs a system call each time where the file is not mapped
             connection.pragma("mmap_size", MAPPED_BYTES, schema="served")
         self._check_format(connection, "main", CONTROLS_ID)
         self._check_format(connection, "served", VALUES_ID)
+        # a sync has to see what is there, to bring it to what the warehouse has
+        if self._read_only and connection.execute(_HAS_LOST_CONTROLS).get:
+            connection.execute(_HIDE_UNCONTROLLED)
         return connection
 
     def _prepare(self, connection: apsw.Connection, schema: str, application_id: int) -> None:
@@ -521,8 +545,7 @@ class SqliteStore:
             raise StoreError(
                 f"{connection.db_filename(schema)} is not an attune cache of format {wanted[1]} "
                 f"(application id and format found: {found}); set ATTUNE_CACHE_URL to another "
-                "file, or delete this one if it is an old cache and run `attune run`, which fills "
-                "it with what users have said meanwhile"
+                f"file, or, if it is an old cache, {self._delete_hint}"
             )
 
     def _blocks(self, query: str, *parameters: str) -> Iterator[list[Any]]:
@@ -635,9 +658,9 @@ class SqliteStore:
         self._values.executemany(statement, rows)
         return int(self._values.total_changes()) - before
 
-    def _write_meta(self, meta: ViewMeta) -> None:
+    def _write_meta(self, meta: ViewMeta, controls_id: str | None) -> None:
         self._values.execute(
-            "insert or replace into views values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert or replace into views values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 meta.view,
                 meta.generation,
@@ -648,6 +671,7 @@ class SqliteStore:
                 meta.run_id,
                 to_microseconds(meta.synced_at),
                 meta.max_age_hours,
+                controls_id,
             ),
         )
 
@@ -709,6 +733,13 @@ class SqliteStore:
         # the answer counts: a checkpoint that left frames behind is not an error to SQLite
         return None if frames == (0, 0) else f"frames left in the log: {frames}"
 
+    @property
+    def _delete_hint(self) -> str:
+        return (
+            f"delete {self._path} and {self._controls_path.name} beside it, each with its -wal and "
+            "-shm, and run `attune run`, which fills them in full with what users have said meanwhile"
+        )
+
     def _incomplete(self, reason: str) -> str:
         return (
             f"{self.url}: the values are no longer served, but their bytes may still "
@@ -723,10 +754,7 @@ class SqliteStore:
             case apsw.BusyError():
                 hint = "another process holds its lock; wait for it to end and run again"
             case apsw.CorruptError() | apsw.NotADBError():
-                hint = (
-                    "the file is damaged; delete it and run `attune run`, which fills it in full "
-                    "with what users have said meanwhile"
-                )
+                hint = f"a file is damaged; {self._delete_hint}"
             case apsw.CantOpenError() | apsw.PermissionsError() | apsw.ReadOnlyError():
                 hint = "check that this process may read and write the file and its folder"
             case _:

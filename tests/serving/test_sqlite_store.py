@@ -14,9 +14,15 @@ import apsw
 import pytest
 
 from serving import sqlite_store
-from serving.errors import IncompleteErasureError, StoreError, StoreUrlError
+from serving.errors import (
+    IncompleteErasureError,
+    LostControlsError,
+    StoreError,
+    StoreUrlError,
+)
 from serving.sqlite_store import SqliteStore, check_sqlite_version
 from serving.store import Control, Read, digest_of, open_store
+from tests.serving.conftest import controlled_manifest, manifest_of, node
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +112,8 @@ def test_a_file_of_an_earlier_format_is_refused_and_what_users_said_is_kept(
     with closing(apsw.Connection(str(workspace.cache_path))) as connection:
         connection.pragma("user_version", sqlite_store.FORMATS[sqlite_store.VALUES_ID] - 1)
     with pytest.raises(
-        StoreError, match=r"cache\.sqlite is not an attune cache of format .* delete"
+        StoreError,
+        match=r"sqlite is not an attune cache of format .* delete .*sqlite and cache\.sqlite\.controls",
     ):
         SqliteStore(workspace.cache_path)
     for file in workspace.cache_path.parent.glob("cache.sqlite*"):
@@ -115,6 +122,57 @@ def test_a_file_of_an_earlier_format_is_refused_and_what_users_said_is_kept(
     workspace.store = SqliteStore(workspace.cache_path)
     workspace.sync()
     assert workspace.store.read(VIEW, "a").controls == (b"{}",)
+
+
+def test_beside_another_file_of_what_users_said_no_value_is_served_that_they_may_have_taken_back(
+    workspace: Workspace,
+) -> None:
+    controlled = controlled_manifest()["nodes"].values()
+    workspace.manifest = manifest_of(*controlled, node("hot_others", ["user_id"]))
+    workspace.execute("create schema serving")
+    workspace.execute("create table serving.fct_controls (event_id varchar)")
+    workspace.build({"a": "believed", "b": "2"})
+    workspace.build({"x": "declared"}, view="hot_others")
+    workspace.sync()
+    workspace.store.add_control(Control("a", "withdrawn", b"{}"))
+    workspace.store.close()
+    for file in workspace.folder.glob("cache.sqlite.controls*"):
+        file.unlink()
+    workspace.store = open_store(workspace.url)
+    workspace.store.add_control(Control("b", "e", b"{}"))
+
+    with open_store(workspace.url, read_only=True) as reader:
+
+        def served() -> dict[str, bytes]:
+            found = {key: entry.payload for key, entry in reader.get_many(VIEW, ["a", "b"]).items()}
+            read = reader.read_many(VIEW, ["a", "b"])
+            assert found == {key: e.entry.payload for key, e in read.items() if e.entry is not None}
+            assert {row.key for block in reader.scan(VIEW) for row in block} == found.keys()
+            assert (reader.meta(VIEW) is None) == (not found)
+            for key in ("a", "b"):
+                entry = reader.read(VIEW, key).entry
+                assert entry == reader.get(VIEW, key)
+                assert (None if entry is None else entry.payload) == found.get(key)
+            return found
+
+        assert served() == {}
+        assert reader.read(VIEW, "b").controls == (b"{}",)
+        assert reader.views() == ["hot_others"]
+        assert reader.get("hot_others", "x") is not None
+        with pytest.raises(LostControlsError):
+            workspace.sync(has_heard=lambda _: False)
+        assert served() == {}
+        workspace.build({"a": "nothing", "b": "2"})
+        workspace.sync(has_heard=lambda _: True)
+        assert served() == {"a": b"nothing", "b": b"2"}
+    workspace.store.close()
+    for file in workspace.folder.glob("cache.sqlite.controls*"):
+        file.unlink()
+    workspace.store = open_store(workspace.url)
+    # the marts agree with what users said already: that is enough
+    assert workspace.sync(has_heard=lambda _: True).moved == 0
+    with open_store(workspace.url, read_only=True) as reader:
+        assert reader.get(VIEW, "a") is not None
 
 
 def test_a_reader_cannot_write(workspace: Workspace) -> None:
@@ -307,8 +365,8 @@ def test_an_erasure_in_the_middle_of_a_fill_is_never_undone_by_it(workspace: Wor
                     seen.append(other.read(VIEW, "user7"))
             return rows
 
-        def _write_meta(self, meta: ViewMeta) -> None:
-            super()._write_meta(meta)
+        def _write_meta(self, meta: ViewMeta, controls_id: str | None) -> None:
+            super()._write_meta(meta, controls_id)
             seen.append(self.read(VIEW, "user7"))
 
     workspace.store = ErasedMeanwhile(workspace.cache_path)
