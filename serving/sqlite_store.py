@@ -229,14 +229,13 @@ class SqliteStore:
         self._path, self._busy_timeout_ms = path, busy_timeout_ms
         self._read_only = read_only
         _, self._controls_path = files_of(path)
-        if read_only and not (path.is_file() and self._controls_path.is_file()):
-            raise StoreError(f"there is no cache at {path} yet: run `attune sync` first")
-        if not read_only:
-            path.parent.mkdir(parents=True, exist_ok=True)
         self._opened: list[apsw.Connection] = []
         self._read_one = _READ_ALONE
         try:
-            if not read_only:
+            if read_only:
+                self._require_files()
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
                 self._values = self._open(path)
                 self._prepare(self._values, _SCHEMA, VALUES_ID)
                 self._said = self._open(self._controls_path)
@@ -246,7 +245,7 @@ class SqliteStore:
             self._connection = self._open_for_reading()
             if read_only:
                 self._values = self._said = self._connection
-        except apsw.Error as error:
+        except (apsw.Error, OSError) as error:
             self.close()
             raise self._explained("open", error) from error
         except StoreError:
@@ -462,7 +461,7 @@ class SqliteStore:
         return removed
 
     def clean(self) -> None:
-        if self._leaving() or self._said.execute("select count(*) from pending_erasures").get:
+        if self._leaving() or self._is_unclean():
             try:
                 self._remove_leaving()
             except StoreError as error:
@@ -485,6 +484,10 @@ class SqliteStore:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _require_files(self) -> None:
+        if not (self._path.is_file() and self._controls_path.is_file()):
+            raise StoreError(f"there is no cache at {self._path} yet: run `attune sync` first")
 
     def _open(self, path: Path, *, read_only: bool = False) -> apsw.Connection:
         access = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
@@ -567,6 +570,13 @@ class SqliteStore:
         except apsw.Error as error:
             raise self._explained("read", error) from error
 
+    def _is_unclean(self) -> bool:
+        """Whether an erasure has left bytes in the files."""
+        try:
+            return bool(self._said.execute("select count(*) from pending_erasures").get)
+        except apsw.Error as error:
+            raise self._explained("read", error) from error
+
     def _remove_leaving(self) -> int:
         """Delete the values of erased users; return how many there were."""
         leaving = self._leaving()
@@ -590,12 +600,15 @@ class SqliteStore:
         end the locks that SQLite holds on it.
         """
         log = self._path.with_name(f"{self._path.name}-wal")
-        if log.exists():
-            descriptor = os.open(log, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        try:
+            if log.exists():
+                descriptor = os.open(log, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+        except OSError as error:
+            raise self._explained("write", error) from error
 
     def _require_current(self, change_set: ChangeSet, generation: int) -> None:
         """Refuse changes that do not know of a later sync or erasure."""
@@ -747,7 +760,7 @@ class SqliteStore:
             "again (the next sync also tries)"
         )
 
-    def _explained(self, doing: str, error: apsw.Error) -> StoreError:
+    def _explained(self, doing: str, error: apsw.Error | OSError) -> StoreError:
         match error:
             case apsw.FullError():
                 hint = "the disk is full; the state before is kept, free space and run again"
@@ -755,7 +768,7 @@ class SqliteStore:
                 hint = "another process holds its lock; wait for it to end and run again"
             case apsw.CorruptError() | apsw.NotADBError():
                 hint = f"a file is damaged; {self._delete_hint}"
-            case apsw.CantOpenError() | apsw.PermissionsError() | apsw.ReadOnlyError():
+            case apsw.CantOpenError() | apsw.PermissionsError() | apsw.ReadOnlyError() | OSError():
                 hint = "check that this process may read and write the file and its folder"
             case _:
                 hint = "check ATTUNE_CACHE_URL and the file"

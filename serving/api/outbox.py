@@ -65,7 +65,8 @@ class Outbox:
         self.waiting: deque[Word] = deque()
         self._writing: asyncio.Task[None] | None = None
         self._ending = asyncio.Event()
-        self._has_failed = False
+        # why the cache was not written the last time
+        self._failure = ""
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="cache-write")
         # cleaning takes long: nobody's word waits for it
         self._cleaner = ThreadPoolExecutor(1, thread_name_prefix="cache-clean")
@@ -132,12 +133,11 @@ class Outbox:
             except ErasedError as error:
                 self.waiting.popleft()
                 _tell(word, error)
-            except ServingError as error:
-                if not self._has_failed:
-                    log.error("the cache cannot be written, what users say waits: %s", error)  # noqa: TRY400
-                self._has_failed = True
+            except Exception as error:  # noqa: BLE001 (whatever it is, what was said is written later)
+                self._say_failed(error)
+                known = error if isinstance(error, StoreError) else StoreError(repr(error))
                 for each in self.waiting:
-                    _tell(each, error)
+                    _tell(each, known)
                 if is_last:
                     return
                 with suppress(TimeoutError):
@@ -148,9 +148,19 @@ class Outbox:
                 _tell(word, None)
                 if word.payload is None:
                     self._clean_soon(word.keys)
-                if self._has_failed and not self.waiting:
+                if self._failure and not self.waiting:
                     log.warning("the cache can be written again and holds what users said")
-                    self._has_failed = False
+                    self._failure = ""
+
+    def _say_failed(self, error: Exception) -> None:
+        """Say once that the cache cannot be written, and at length where nobody foresaw why."""
+        text = repr(error)
+        if text != self._failure:
+            shown = None if isinstance(error, ServingError) else error
+            log.error(
+                "the cache cannot be written, what users say waits: %s", error, exc_info=shown
+            )
+        self._failure = text
 
     def _write_one(self, word: Word) -> FileIds:
         with open_store(self._url) as store:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -173,6 +174,30 @@ def test_beside_another_file_of_what_users_said_no_value_is_served_that_they_may
     assert workspace.sync(has_heard=lambda _: True).moved == 0
     with open_store(workspace.url, read_only=True) as reader:
         assert reader.get(VIEW, "a") is not None
+
+
+def test_whatever_the_file_system_refuses_is_the_stores_error(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = workspace.folder / "blocked"
+    blocked.write_text("a file where the folder should be")
+    with pytest.raises(StoreError, match="its folder"):
+        SqliteStore(blocked / "cache.sqlite")
+    workspace.build({"a": "1"})
+    workspace.sync()
+    workspace.store.add_control(Control("a", "e", b"{}"))
+
+    def failing(_: int) -> None:
+        raise OSError("input/output error")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(StoreError, match="input/output error"):
+        workspace.store.settle([("a", "e")])
+    assert workspace.store.read(VIEW, "a").controls == (b"{}",)
+    assert isinstance(workspace.store, SqliteStore)
+    workspace.store._said.execute("drop table pending_erasures")
+    with pytest.raises(StoreError, match="pending_erasures"):
+        workspace.store.clean()
 
 
 def test_a_reader_cannot_write(workspace: Workspace) -> None:

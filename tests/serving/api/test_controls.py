@@ -128,6 +128,7 @@ class Trouble:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_on = True
         self.seconds = 0.0
+        self.error: Exception = StoreError("locked")
         monkeypatch.setattr(outbox, "open_store", self._open)
         monkeypatch.setattr(outbox, "RETRY_SECONDS", 0.05)
         monkeypatch.setattr(outbox, "WAIT_SECONDS", 0.5)
@@ -135,8 +136,24 @@ class Trouble:
     def _open(self, url: str) -> Store:
         if self.is_on:
             time.sleep(self.seconds)
-            raise StoreError("locked")
+            raise self.error
         return open_store(url)
+
+
+def test_a_cache_that_fails_in_a_way_nobody_foresaw_is_written_as_soon_as_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    trouble = Trouble(monkeypatch)
+    trouble.error = OSError("no such device")
+    with serving(tmp_path) as served, served.client() as client:
+        answer = client.put(f"{USER}/consents/personalization", json={"granted": False})
+        assert (answer.status_code, answer.json()["code"]) == (503, "cache_unavailable")
+        trouble.is_on = False
+        (event,) = served.sink.events
+        eventually(lambda: pending(served) == [event["log.record.uid"]])
+    (said,) = [each for each in caplog.records if "cannot be written" in each.message]
+    assert said.exc_info is not None
+    assert said.exc_info[1] is trouble.error
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1.0])
