@@ -17,6 +17,7 @@ a thousand erased rows). `erase` therefore rebuilds the file (VACUUM) before it 
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from contextlib import contextmanager
 from itertools import islice
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 MINIMUM_SQLITE = (3, 51, 3)
 # "atun" and "atuc": tell our files from another application's, and from each other
 VALUES_ID, CONTROLS_ID = 0x6174756E, 0x61747563
-FORMATS = {VALUES_ID: 5, CONTROLS_ID: 3}
+FORMATS = {VALUES_ID: 5, CONTROLS_ID: 4}
 BUSY_TIMEOUT_MS = 10_000
 CHECKPOINT_PAUSE_SECONDS = 0.02
 LOG_BYTES_KEPT = 64 * 1024 * 1024
@@ -106,7 +107,9 @@ create table leaving (
     user_id text primary key
 ) strict, without rowid;
 create table pending_erasures (
-    only_row integer primary key check (only_row = 1)
+    only_row integer primary key check (only_row = 1),
+    -- another one with each erasure
+    mark text not null
 ) strict;
 create table identity (
     controls_id text not null
@@ -434,9 +437,10 @@ class SqliteStore:
             raise self._explained("read", error) from error
 
     def erase(self, keys: Sequence[str], *, clean: bool = True) -> int:
+        mark = secrets.token_hex(16)
         with self._transaction(self._said, "erase from"):
             # a process that dies before the files are clean leaves this mark for the next writer
-            self._said.execute("insert or ignore into pending_erasures values (1)")
+            self._said.execute("insert or replace into pending_erasures values (1, ?)", (mark,))
             self._said.executemany(
                 "insert or ignore into erasures values (?)", ((erased_hash(key),) for key in keys)
             )
@@ -457,16 +461,18 @@ class SqliteStore:
         finally:
             self._values.set_busy_timeout(self._busy_timeout_ms)
         if clean:
-            self._clean_files()
+            self._clean_files(mark)
         return removed
 
     def clean(self) -> None:
-        if self._leaving() or self._is_unclean():
+        # before anything is removed: who erases after this leaves another mark
+        mark = self._unclean_mark()
+        if mark is not None or self._leaving():
             try:
                 self._remove_leaving()
             except StoreError as error:
                 raise IncompleteErasureError(self._incomplete(str(error))) from error
-            self._clean_files()
+            self._clean_files(mark)
         else:
             self._shorten_log()
 
@@ -570,12 +576,13 @@ class SqliteStore:
         except apsw.Error as error:
             raise self._explained("read", error) from error
 
-    def _is_unclean(self) -> bool:
-        """Whether an erasure has left bytes in the files."""
+    def _unclean_mark(self) -> str | None:
+        """The mark of the last erasure that may have left bytes in the files."""
         try:
-            return bool(self._said.execute("select count(*) from pending_erasures").get)
+            mark: str | None = self._said.execute("select mark from pending_erasures").get
         except apsw.Error as error:
             raise self._explained("read", error) from error
+        return mark
 
     def _remove_leaving(self) -> int:
         """Delete the values of erased users; return how many there were."""
@@ -705,8 +712,12 @@ class SqliteStore:
             if connection.in_transaction:
                 connection.execute("rollback")
 
-    def _clean_files(self) -> None:
-        """Rebuild both files and empty their logs, so that no deleted byte is left in any."""
+    def _clean_files(self, mark: str | None) -> None:
+        """Rebuild both files and empty their logs, so that no deleted byte is left in any.
+
+        Args:
+            mark: Of the last erasure whose values were removed before.
+        """
         for connection in (self._values, self._said):
             try:
                 connection.execute("vacuum")
@@ -719,7 +730,8 @@ class SqliteStore:
                     raise IncompleteErasureError(self._incomplete(reason))
                 time.sleep(CHECKPOINT_PAUSE_SECONDS)
         with self._transaction(self._said, "finish an erasure in"):
-            self._said.execute("delete from pending_erasures")
+            # whoever erased meanwhile is not clean
+            self._said.execute("delete from pending_erasures where mark = ?", (mark,))
 
     def _shorten_log(self) -> None:
         """Empty the values' log if nobody reads or writes them: whoever opens them next reads it all.

@@ -509,6 +509,32 @@ def test_an_erasure_that_a_reader_holds_up_says_so_and_is_finished_later(
     assert workspace.store.erase(["a"]) == 0
 
 
+def test_whoever_is_erased_while_the_files_are_cleaned_is_cleaned_by_the_next_sync(
+    workspace: Workspace,
+) -> None:
+    workspace.build({"a": "secret-of-a", "b": "secret-of-b", "c": "3"})
+    workspace.sync()
+    emptied: list[str | None] = []
+
+    class ErasedMeanwhile(SqliteStore):
+        def _empty_log(self, connection: apsw.Connection) -> str | None:
+            emptied.append(super()._empty_log(connection))
+            if len(emptied) == 2:
+                with SqliteStore(workspace.cache_path) as other:
+                    other.erase(["b"], clean=False)
+            return emptied[-1]
+
+    with ErasedMeanwhile(workspace.cache_path) as store:
+        store.erase(["a"])
+        assert emptied == [None, None]
+        assert store._unclean_mark() is not None
+    workspace.sync()
+    files = workspace.file_bytes()
+    assert (b"secret-of-a" in files, b"secret-of-b" in files) == (False, False)
+    assert isinstance(workspace.store, SqliteStore)
+    assert workspace.store._unclean_mark() is None
+
+
 def test_a_checkpoint_that_leaves_frames_behind_is_no_finished_erasure(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
