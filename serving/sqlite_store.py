@@ -58,7 +58,7 @@ MINIMUM_SQLITE = (3, 51, 3)
 VALUES_ID, CONTROLS_ID = 0x6174756E, 0x61747563
 FORMATS = {VALUES_ID: 5, CONTROLS_ID: 4}
 BUSY_TIMEOUT_MS = 10_000
-CHECKPOINT_PAUSE_SECONDS = 0.02
+BUSY_PAUSE_SECONDS = 0.02
 LOG_BYTES_KEPT = 64 * 1024 * 1024
 BLOCK_ROWS = 10_000
 MAPPED_BYTES = 1 << 30
@@ -493,7 +493,7 @@ class SqliteStore:
 
     def _require_files(self) -> None:
         if not (self._path.is_file() and self._controls_path.is_file()):
-            raise StoreError(f"there is no cache at {self._path} yet: run `attune sync` first")
+            raise self._none_yet()
 
     def _open(self, path: Path, *, read_only: bool = False) -> apsw.Connection:
         access = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
@@ -519,7 +519,7 @@ class SqliteStore:
 
     def _prepare(self, connection: apsw.Connection, schema: str, application_id: int) -> None:
         """Make a file ready for writing; one that is ready already is not locked for that."""
-        if connection.pragma("journal_mode", "wal") != "wal":
+        if self._with_log(connection) != "wal":
             raise StoreError(
                 f"{self._path}: this file system cannot hold a WAL; set ATTUNE_CACHE_URL to a "
                 "path on a local disk"
@@ -544,12 +544,32 @@ class SqliteStore:
                     connection.execute(schema)
         self._check_format(connection, "main", application_id)
 
+    def _with_log(self, connection: apsw.Connection) -> str:
+        """Ask for a write-ahead log and return the journal that there is then.
+
+        Of those who make a file at once, one changes its journal; SQLite lets none of the others wait.
+        """
+        deadline = time.monotonic() + self._busy_timeout_ms / 1000
+        while True:
+            try:
+                return str(connection.pragma("journal_mode", "wal"))
+            except apsw.BusyError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(BUSY_PAUSE_SECONDS)
+
     def _check_format(self, connection: apsw.Connection, schema: str, application_id: int) -> None:
         found = (
             connection.pragma("application_id", schema=schema),
             connection.pragma("user_version", schema=schema),
         )
         wanted = application_id, FORMATS[application_id]
+        if (
+            found == (0, 0)
+            and connection.execute(f"select count(*) = 0 from {schema}.sqlite_schema").get
+        ):
+            # somebody is about to make it
+            raise self._none_yet()
         if found != wanted:
             raise StoreError(
                 f"{connection.db_filename(schema)} is not an attune cache of format {wanted[1]} "
@@ -728,7 +748,7 @@ class SqliteStore:
             while (reason := self._empty_log(connection)) is not None:
                 if time.monotonic() >= deadline:
                     raise IncompleteErasureError(self._incomplete(reason))
-                time.sleep(CHECKPOINT_PAUSE_SECONDS)
+                time.sleep(BUSY_PAUSE_SECONDS)
         with self._transaction(self._said, "finish an erasure in"):
             # whoever erased meanwhile is not clean
             self._said.execute("delete from pending_erasures where mark = ?", (mark,))
@@ -757,6 +777,9 @@ class SqliteStore:
             raise IncompleteErasureError(self._incomplete(str(error))) from error
         # the answer counts: a checkpoint that left frames behind is not an error to SQLite
         return None if frames == (0, 0) else f"frames left in the log: {frames}"
+
+    def _none_yet(self) -> StoreError:
+        return StoreError(f"there is no cache at {self._path} yet: run `attune sync` first")
 
     @property
     def _delete_hint(self) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,30 @@ def test_a_reader_finds_no_cache_where_none_is(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="attune sync"):
         open_store(f"sqlite:///{tmp_path}/none.sqlite", read_only=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_those_who_make_a_cache_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    def make(path: Path) -> list[str]:
+        starting = threading.Barrier(3)
+
+        def open_it(_: int) -> list[str]:
+            starting.wait()
+            with SqliteStore(path) as store:
+                return store.views()
+
+        with ThreadPoolExecutor(3) as processes:
+            return [view for views in processes.map(open_it, range(3)) for view in views]
+
+    for number in range(20):
+        assert make(tmp_path / f"{number}.sqlite") == []
+
+
+def test_a_file_that_is_about_to_be_made_is_no_cache_yet(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "cache.sqlite"):
+        pass
+    (tmp_path / "cache.sqlite.controls").write_bytes(b"")
+    with pytest.raises(StoreError, match=r"no cache at .* yet"):
+        SqliteStore(tmp_path / "cache.sqlite", read_only=True)
 
 
 def test_another_applications_file_is_refused_and_left_alone(tmp_path: Path) -> None:
