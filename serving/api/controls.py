@@ -133,7 +133,7 @@ class Controls:
 
         Raises:
             ApiError: 409 the user was erased or has not consented to personalization, 503 the inbox
-                or the cache does not take it.
+                or the cache does not take it, or too much waits for the cache already.
         """
         return await asyncio.shield(self._state(user_id, keys, statement))
 
@@ -141,11 +141,13 @@ class Controls:
         """Record a request for erasure, empty the cache of the user, and return the event's id.
 
         Raises:
-            ApiError: 503, the inbox or the cache does not take it.
+            ApiError: 503, the inbox or the cache does not take it, or too much waits for the cache
+                already.
         """
         return await asyncio.shield(self._erase(user_id, keys))
 
     async def _state(self, user_id: str, keys: Sequence[str], statement: Statement) -> str:
+        self._require_room()
         event_id, at = events.new_event_id(), self._moment()
         await append_event(
             self._ports.events,
@@ -165,6 +167,7 @@ class Controls:
         return event_id
 
     async def _erase(self, user_id: str, keys: Sequence[str]) -> str:
+        self._require_room()
         event_id = events.new_event_id()
         await append_event(
             self._ports.events,
@@ -179,6 +182,16 @@ class Controls:
         except StoreError as error:
             raise _not_served() from error
         return event_id
+
+    def _require_room(self) -> None:
+        """Take nothing that could not be kept until the cache takes it."""
+        if self._cache.outbox.is_full:
+            raise unavailable(
+                "too_many_waiting",
+                "not recorded: the cache cannot be written now, and too much waits for it already; "
+                "say it again later",
+                retry_after=5,
+            )
 
     def _moment(self) -> datetime:
         """The present, later than any statement before: the last word holds."""

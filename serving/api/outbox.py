@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # how long somebody who said something waits for the cache, and until the cache is tried again
 WAIT_SECONDS = 5.0
 RETRY_SECONDS = 1.0
+# more than this, and what is asked to be recorded meanwhile, is not taken: it is held in memory
+MOST_WAITING = 10_000
 NOTHING = Read(None)
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,8 @@ class Outbox:
         self._on_written = on_written
         # what the cache has not got yet, oldest first
         self.waiting: deque[Word] = deque()
+        # the same by key
+        self._waiting_of: dict[str, deque[Word]] = {}
         self._writing: asyncio.Task[None] | None = None
         self._ending = asyncio.Event()
         # why the cache was not written the last time
@@ -71,6 +75,11 @@ class Outbox:
         # cleaning takes long: nobody's word waits for it
         self._cleaner = ThreadPoolExecutor(1, thread_name_prefix="cache-clean")
         self._cleaning: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether too much waits for anything more to be said."""
+        return len(self.waiting) >= MOST_WAITING
 
     async def put(self, keys: Sequence[str], event_id: str, payload: bytes | None) -> None:
         """Write what was said, after all that was said before.
@@ -81,6 +90,8 @@ class Outbox:
         """
         word = Word(keys, event_id, payload, asyncio.get_running_loop().create_future())
         self.waiting.append(word)
+        for key in keys:
+            self._waiting_of.setdefault(key, deque()).append(word)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
         try:
@@ -90,17 +101,19 @@ class Outbox:
 
     def laid_over(self, key: str, read: Read | None) -> Read | None:
         """Lay what waits over what was read under a key; None: nothing was, nor does anything wait."""
-        for word in self.waiting:
-            if key not in word.keys:
-                continue
-            if word.payload is None:
-                read = Read(None, is_erased=True)
-            # the cache will take it under the key that has something, or under the stable one
-            elif (read is not None and not read.is_erased) or key == word.keys[-1]:
-                read = read or NOTHING
-                if word.payload not in read.controls and not read.is_erased:
-                    read = read._replace(controls=(*read.controls, word.payload))
-        return read
+        words = self._waiting_of.get(key, ())
+        if any(word.payload is None for word in words):
+            return Read(None, is_erased=True)
+        # the cache will take it under the key that has something, or under the stable one
+        said = [
+            word.payload
+            for word in words
+            if word.payload is not None and (read is not None or key == word.keys[-1])
+        ]
+        if not said or (read is not None and read.is_erased):
+            return read
+        read = read or NOTHING
+        return read._replace(controls=tuple(dict.fromkeys((*read.controls, *said))))
 
     def laid_over_all(self, keys: Sequence[str], found: Mapping[str, Read]) -> dict[str, Read]:
         """Lay what waits over what was read under many keys."""
@@ -131,7 +144,7 @@ class Outbox:
             try:
                 files = await loop.run_in_executor(self._writer, self._write_one, word)
             except ErasedError as error:
-                self.waiting.popleft()
+                self._forget_first()
                 _tell(word, error)
             except Exception as error:  # noqa: BLE001 (whatever it is, what was said is written later)
                 self._say_failed(error)
@@ -143,7 +156,7 @@ class Outbox:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._ending.wait(), RETRY_SECONDS)
             else:
-                self.waiting.popleft()
+                self._forget_first()
                 self._on_written(files)
                 _tell(word, None)
                 if word.payload is None:
@@ -151,6 +164,14 @@ class Outbox:
                 if self._failure and not self.waiting:
                     log.warning("the cache can be written again and holds what users said")
                     self._failure = ""
+
+    def _forget_first(self) -> None:
+        word = self.waiting.popleft()
+        for key in word.keys:
+            words = self._waiting_of[key]
+            words.popleft()
+            if not words:
+                del self._waiting_of[key]
 
     def _say_failed(self, error: Exception) -> None:
         """Say once that the cache cannot be written, and at length where nobody foresaw why."""

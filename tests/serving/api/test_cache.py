@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from serving.api import outbox
 from serving.api.cache import Cache
+from serving.api.outbox import Outbox
+from serving.errors import StoreError
 from serving.overlay import Declared
-from serving.store import Control, open_store
+from serving.store import Control, Read, open_store
 from tests.serving.api.served import ANNA, AS_OF, NOW, fill, stable, world
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from serving.store import Store
 
 WORD = json.dumps({"kind": "preference_cleared", "dimension": None}).encode()
 
@@ -98,5 +104,32 @@ def test_a_look_notices_other_files_of_the_same_sync(tmp_path: Path) -> None:
         assert found is not None
         assert found.controls == (WORD,)
         await cache.close()
+
+    asyncio.run(read())
+
+
+def test_a_read_looks_at_the_words_of_its_own_user_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def locked(_: str) -> Store:
+        raise StoreError("locked")
+
+    monkeypatch.setattr(outbox, "open_store", locked)
+    monkeypatch.setattr(outbox, "WAIT_SECONDS", 0.01)
+
+    async def read() -> None:
+        box = Outbox("sqlite:////nowhere", lambda _: None)
+        users = [(f"new-{number}", f"old-{number}") for number in range(5000)]
+        putting = [box.put(keys, "event", keys[1].encode()) for keys in users]
+        await asyncio.gather(*putting, return_exceptions=True)
+        assert len(box.waiting) == 5000
+        started = time.perf_counter()
+        for new, old in users:
+            assert box.laid_over(new, None) is None
+            assert box.laid_over(old, None) == Read(None, (old.encode(),))
+            assert box.laid_over(new, Read(None, (b"1",))) == Read(None, (b"1", old.encode()))
+        # going through all that waits takes some hundred times as long
+        assert time.perf_counter() - started < 2
+        await box.close()
 
     asyncio.run(read())

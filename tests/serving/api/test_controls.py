@@ -156,6 +156,32 @@ def test_a_cache_that_fails_in_a_way_nobody_foresaw_is_written_as_soon_as_it_can
     assert said.exc_info[1] is trouble.error
 
 
+def test_what_there_is_no_room_for_is_not_recorded_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trouble = Trouble(monkeypatch)
+    monkeypatch.setattr(outbox, "MOST_WAITING", 2)
+    withdrawn = {"granted": False}
+    with serving(tmp_path) as served, served.client() as client:
+        for purpose in ("personalization", "measurement"):
+            answer = client.put(f"{USER}/consents/{purpose}", json=withdrawn)
+            assert answer.json()["code"] == "cache_unavailable"
+        refused = [
+            client.put(f"{USER}/consents/operations", json=withdrawn),
+            client.post(f"/v1/users/{BERT}/erasure"),
+        ]
+        for answer in refused:
+            assert (answer.status_code, answer.json()["code"]) == (503, "too_many_waiting")
+            assert answer.headers["retry-after"] == "5"
+        assert len(served.sink.events) == 2
+        consent = client.get(f"{USER}/profile").json()["profile"]["consent"]
+        assert consent == {"personalization": False, "measurement": False, "operations": True}
+        assert client.get(f"/v1/users/{BERT}/profile").json()["is_default"] is False
+        trouble.is_on = False
+        eventually(lambda: len(pending(served)) == 2)
+        assert client.put(f"{USER}/consents/operations", json=withdrawn).status_code == 200
+
+
 @pytest.mark.parametrize("seconds", [0.0, 1.0])
 def test_a_withdrawal_holds_although_the_cache_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
