@@ -56,15 +56,24 @@ class Client:
         self._declared: Declared | None = None
 
     def get(self, view: str, key: str) -> bytes | None:
-        """Return the payload of one key, undecoded, or None.
+        """Return the payload of one key, undecoded, or None; of the profiles' view, as `profile` does.
 
         The key of a view with several key columns is made by `serving.hot_marts.encode_key`.
         """
+        if view == PROFILE_VIEW:
+            return self.profile(key)
         entry = self._store.get(view, key)
         return None if entry is None else entry.payload
 
     def get_many(self, view: str, keys: Sequence[str]) -> dict[str, bytes]:
-        """Return the payloads of those keys that exist, all of one generation."""
+        """Return the payloads of those keys that exist, each whole; of the profiles as `profile` does.
+
+        SQLite gives all of one generation; in Redis a sync may come between two keys.
+        """
+        if view == PROFILE_VIEW:
+            reads = self._store.read_many(view, keys)
+            found = {key: self._as_said(read) for key, read in reads.items()}
+            return {key: payload for key, payload in found.items() if payload is not None}
         return {key: entry.payload for key, entry in self._store.get_many(view, keys).items()}
 
     def profile(self, user_id: str) -> bytes | None:
@@ -76,12 +85,7 @@ class Client:
         Args:
             user_id: The user's pseudonym, as the marts hold it.
         """
-        read = self._store.read(PROFILE_VIEW, user_id)
-        if not read.controls:
-            return None if read.entry is None or read.is_erased else read.entry.payload
-        if self._declared is None:
-            self._declared = read_declared(self._store)
-        return overlaid_payload(read, self._declared)
+        return self._as_said(self._store.read(PROFILE_VIEW, user_id))
 
     def freshness(self, view: str) -> Freshness:
         """Say how old a view is now.
@@ -94,6 +98,13 @@ class Client:
     def explain_user(self, user_id: str) -> dict[str, Any]:
         """Say what is believed of a user and why, see `explain_user`."""
         return explain_user(self._store, user_id)
+
+    def _as_said(self, read: Read) -> bytes | None:
+        if not read.controls:
+            return None if read.entry is None or read.is_erased else read.entry.payload
+        if self._declared is None:
+            self._declared = read_declared(self._store)
+        return overlaid_payload(read, self._declared)
 
     def close(self) -> None:
         """Close the store."""

@@ -8,6 +8,7 @@ import pytest
 
 from serving.client import Client, explain_user, reason_lines
 from serving.errors import StoreError
+from serving.store import Control
 from tests.serving.conftest import AS_OF, Workspace
 
 if TYPE_CHECKING:
@@ -54,6 +55,22 @@ def test_a_client_returns_the_bytes_as_synced(workspace: Workspace) -> None:
         assert client.get_many(VIEW, ["v", "nobody"]) == {"v": b"2"}
         assert client.freshness(VIEW).generation == 1
         assert client.explain_user("nobody")["is_known"] is False
+
+
+def test_no_way_to_a_profile_passes_by_what_its_user_said(workspace: Workspace) -> None:
+    said = {"kind": "consent_changed", "purpose": "personalization", "granted": False}
+    workspace.build({"u": PROFILE, "v": PROFILE, "erased": PROFILE})
+    workspace.sync()
+    workspace.store.add_control(Control("u", "event", json.dumps(said).encode()))
+    workspace.store.erase(["erased"], clean=False)
+    with Client(workspace.url) as client:
+        one = client.get(VIEW, "u")
+        assert one is not None
+        assert json.loads(one)["preferences"] == []
+        assert client.profile("u") == one
+        keys = ["u", "v", "erased", "nobody"]
+        assert client.get_many(VIEW, keys) == {"u": one, "v": PROFILE.encode()}
+        assert client.get(VIEW, "erased") is None
 
 
 def test_a_user_is_explained_with_reasons_and_freshness(workspace: Workspace) -> None:
