@@ -280,6 +280,8 @@ def _verdict(estimate: Estimate, decision: Decision, experiment: Experiment) -> 
     if estimate.role == "guardrail" and estimate.minimum_effect is not None:
         is_failed = estimate.metric in decision.failed_guardrails
         return "unclear", "Harm not ruled out" if is_failed else "Within its limit"
+    if estimate.metric in decision.unjudged:
+        return "unjudged", "Not judged"
     if estimate.role in WATCHED_ROLES:
         # not tested for getting better
         return "unclear", "No clear harm"

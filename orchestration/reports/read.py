@@ -82,6 +82,7 @@ class Decision:
     winning: frozenset[str]
     failed_guardrails: frozenset[str]
     deteriorated: frozenset[str]
+    unjudged: frozenset[str]
     is_complete: bool
     power: float
     deterioration_alpha: float | None
@@ -330,9 +331,17 @@ def _rows(
 
 
 def _decision(treatment: str, decision: str, reason: str, *values: Any) -> Decision:
-    winning, failed, deteriorated, *others = values
+    winning, failed, deteriorated, missing, *others = values
     return Decision(
-        treatment, decision, reason, _names(winning), _names(failed), _names(deteriorated), *others
+        treatment,
+        decision,
+        reason,
+        _names(winning),
+        _names(failed),
+        _names(deteriorated),
+        # each with its reason in brackets
+        frozenset(each.partition(" ")[0] for each in _names(missing)),
+        *others,
     )
 
 
@@ -352,8 +361,8 @@ _EXPERIMENTS = """
 _DECISIONS = """
     select
         treatment_variant, decision, reason, winning_metrics, failed_guardrails,
-        deteriorated_metrics, is_complete, power, deterioration_alpha, type_i_error_bound,
-        type_ii_error_bound, control_units, treatment_units
+        deteriorated_metrics, missing_metrics, is_complete, power, deterioration_alpha,
+        type_i_error_bound, type_ii_error_bound, control_units, treatment_units
     from marts.rpt_experiment_decisions
     where experiment_name = ?
     order by treatment_variant

@@ -340,7 +340,8 @@ def test_metrics_are_judged_as_the_decision_says(altered: Callable[..., Sequence
         "where experiment_name = 'inline-ranking' and adjustment = 'none'",
         # significant alone, but no win in the experiment's family
         "update marts.rpt_experiment_decisions set winning_metrics = null, is_complete = true, "
-        "deteriorated_metrics = null, decision = 'do_not_ship' "
+        "deteriorated_metrics = null, decision = 'do_not_ship', "
+        "missing_metrics = 'retention_day_7 (no look yet)' "
         "where experiment_name = 'sidebar-layout'",
         "update marts.rpt_experiment_results set status = 'ok', is_significant = true, "
         "absolute_effect = 1, relative_effect = 0.1 where experiment_name = 'sidebar-layout'",
@@ -352,6 +353,7 @@ def test_metrics_are_judged_as_the_decision_says(altered: Callable[..., Sequence
     assert rows["edit_survival"][-1].endswith("Harm not ruled out")
     sidebar = parsed(page_of(pages, "sidebar-layout")).rows
     assert sidebar["turns_per_user"][-1].endswith("No clear difference")
+    assert sidebar["retention_day_7"][-1].endswith("Not judged")
     assert sidebar["acceptance_rate"][-1].endswith("Better")
     early_page = parsed(page_of(pages, "concise-answers"))
     assert "the effect differs" not in early_page.text
@@ -494,7 +496,7 @@ def test_an_interval_without_zero_that_proves_nothing_says_why(
     pages = altered(
         "update marts.rpt_experiment_decisions set decision = 'do_not_ship', is_complete = true, "
         "winning_metrics = null, deteriorated_metrics = null, failed_guardrails = null, "
-        "deterioration_alpha = 0.01 where experiment_name in ('chat-model', 'inline-ranking')",
+        "missing_metrics = null, deterioration_alpha = 0.01 where experiment_name in ('chat-model', 'inline-ranking')",
         "update marts.rpt_experiment_results set status = 'ok', deciding_ci_lower = 0.07, "
         "deciding_ci_upper = 2.7, relative_effect = 0.8 where experiment_name = 'chat-model' "
         "and metric_name = 'turn_error_rate' and treatment_variant = 'fast'",

@@ -115,5 +115,12 @@ select
         end,
         false
     ) as is_deteriorated,
+    -- a test that was never made found nothing, which is not the same as nothing being there
+    case
+        when status != 'ok' then status
+        when deciding_p_value is not null then null
+        when inference = 'group_sequential' then 'no_look_yet'
+        else deciding_ci_missing_reason
+    end as not_judged_reason,
     status
 from counted

@@ -5,7 +5,7 @@
     'control_units', 'treatment_units', 'open_windows', 'missing_metrics', 'deciding_adjustments',
     'winning_metrics', 'wins', 'deteriorated_metrics', 'deteriorations', 'failed_guardrails',
     'failures', 'failed_demands', 'kept_guardrails', 'guardrails_without_margin',
-    'success_findings',
+    'success_findings', 'unjudged_findings',
 ] -%}
 with
 
@@ -55,7 +55,14 @@ described as (
         concat(
             metric_name,
             case
-                when status != 'ok' then concat(' (', replace(status, '_', ' '), ')')
+                when not_judged_reason is not null
+                    then concat(
+                        case
+                            when relative_effect is null then ''
+                            else concat(' ', {{ percent_text('relative_effect') }})
+                        end,
+                        ' (', replace(not_judged_reason, '_', ' '), ')'
+                    )
                 when relative_effect is null then ' (no relative effect: control is 0)'
                 else concat(
                     ' ', {{ percent_text('relative_effect') }}, ' (',
@@ -108,9 +115,9 @@ judged as (
             ~ "then concat(metric_name, ' (', " ~ count_text('immature_units') ~ ", ' units)') end"
         ) }} as open_windows,
         {{ sorted_list_text(
-            "case when status != 'ok' then concat(metric_name, ' (', replace(status, '_', ' '), ')') end"
-        ) }}
-            as missing_metrics,
+            "case when not_judged_reason is not null "
+            ~ "then concat(metric_name, ' (', replace(not_judged_reason, '_', ' '), ')') end"
+        ) }} as missing_metrics,
         {{ sorted_list_text("concat(metric_name, ' (', adjustment, ')')") }} as deciding_adjustments,
         {{ sorted_list_text("case when is_win then metric_name end") }} as winning_metrics,
         {{ sorted_list_text("case when is_win then finding end") }} as wins,
@@ -125,8 +132,12 @@ judged as (
         {{ sorted_list_text(
             "case when metric_role = 'guardrail' and is_within_margin is null then metric_name end"
         ) }} as guardrails_without_margin,
-        {{ sorted_list_text("case when metric_role = 'success' then finding end") }}
-            as success_findings
+        {{ sorted_list_text(
+            "case when metric_role = 'success' and not_judged_reason is null then finding end"
+        ) }} as success_findings,
+        {{ sorted_list_text(
+            "case when metric_role = 'success' and not_judged_reason is not null then finding end"
+        ) }} as unjudged_findings
     from described
     group by experiment_name, treatment_variant
 ),
@@ -283,7 +294,11 @@ select
                         || case when inference = 'fixed' then one_sided_level else '' end
                         || ': ' || kept_guardrails, ''
                     ),
-                    '. Nothing is shown to get worse, and no health check fails.'
+                    case
+                        when missing_metrics is null then '. Nothing is'
+                        else '. Nothing that can be judged is'
+                    end,
+                    ' shown to get worse, and no health check fails.'
                 )
             when 'unsafe'
                 then concat(
@@ -298,9 +313,15 @@ select
             else case
                 when coalesce(success_metrics, 0) = 0
                     then 'No success metric is declared, so that nothing can win.'
-                when is_complete
-                    then concat('No success metric is better: ', success_findings, '.')
-                else concat('No success metric is better yet: ', success_findings, '.')
+                else concat(
+                    case
+                        when success_findings is null then 'No success metric can be judged'
+                        when unjudged_findings is null then 'No success metric is better'
+                        else 'No success metric that can be judged is better'
+                    end,
+                    case when is_complete then ': ' else ' yet: ' end,
+                    coalesce(success_findings, unjudged_findings), '.'
+                )
             end
         end,
         case
@@ -312,7 +333,11 @@ select
             else ''
         end,
         case
-            when situation in ('won', 'unsafe') and missing_metrics is not null
+            when missing_metrics is not null
+                and (
+                    situation in ('won', 'unsafe', 'unsafe_yet', 'deteriorated')
+                    or situation in ('no_win', 'no_win_yet') and success_findings is not null
+                )
                 then concat(' Not judged: ', missing_metrics, '.')
             else ''
         end
