@@ -81,7 +81,8 @@ SAMPLE_RATIO = ("int_experiment_sample_ratios", "int_experiment_checks_sample_ra
 EMPTY = {
     "int_experiment_quantiles": "experiment_name varchar, metric_name varchar, kind varchar, "
     "variant varchar, segment_name varchar, segment_value varchar, as_of_date date, "
-    "is_final boolean, units bigint, events bigint, value double, value_variance double",
+    "is_final boolean, units bigint, events bigint, value double, value_variance double, "
+    "has_tied_values boolean",
     "int_experiment_funnels": "experiment_name varchar, metric_name varchar, unit_id varchar, "
     "completed_at timestamp",
     "int_experiment_active_days": "unit varchar, unit_id varchar, entry_event varchar, "

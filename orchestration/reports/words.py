@@ -61,6 +61,7 @@ REASONS = {
     "missing_arm": "An arm has no units.",
     "too_few_units": "Too few units yet for an interval that holds whenever it is looked at.",
     "too_few_events": "Too few events for an estimate.",
+    "tied_values": "Too many events have the same value: a quantile of them is not known well enough.",
     "thin_stratum": "A segment has too few units to re-weight by.",
     "zero_variance": "Every unit has the same value, so that nothing can be said about chance.",
     "zero_baseline": "Control is 0: a change in percent of it does not exist.",

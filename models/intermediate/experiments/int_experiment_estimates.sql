@@ -125,6 +125,7 @@ regressed_estimates as (
                 then theta * pooled_cross_covariance / nullif(pooled_value_variance, 0e0)
         end as pooled_variance_removed,
         has_infeasible_moments,
+        false as has_tied_values,
         -- greatest() leaves nulls out
         case
             when adjustment = 'none'
@@ -166,6 +167,7 @@ post_stratified_estimates as (
         cast(null as double) as theta,
         cast(null as double) as pooled_variance_removed,
         comparisons.has_infeasible_moments,
+        false as has_tied_values,
         greatest(
             comparisons.control_denominator_dispersion,
             comparisons.treatment_denominator_dispersion
@@ -214,6 +216,7 @@ quantile_estimates as (
         cast(null as double) as theta,
         cast(null as double) as pooled_variance_removed,
         false as has_infeasible_moments,
+        controls.has_tied_values or treatments.has_tied_values as has_tied_values,
         cast(null as double) as denominator_dispersion
     from quantile_variances as treatments
     inner join experiments

@@ -67,6 +67,7 @@ judged as (
             when adjustment in ('cuped', 'lin') and absolute_effect is null then 'no_history'
             when absolute_effect is null then 'zero_denominator'
             when kind = 'quantile' and effect_variance is null then 'too_few_events'
+            when has_tied_values then 'tied_values'
             when not effect_variance > 0e0 then 'zero_variance'
             when control_freedom < 1e0 or treatment_freedom < 1e0 then 'too_few_units'
             else 'ok'

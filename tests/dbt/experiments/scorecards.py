@@ -209,6 +209,7 @@ def judge(comparisons: Iterable[Comparison]) -> dict[tuple[str, str], Row]:
                 "value": "double",
                 "lower_value": "double",
                 "upper_value": "double",
+                "has_tied_values": "boolean",
                 "value_variance": "double",
             },
             [
