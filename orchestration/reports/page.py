@@ -615,7 +615,7 @@ def _interactions(
         for each in scorecard.interactions
         if each.is_interaction
     ]
-    return len(scorecard.interactions), found
+    return sum(each.p_value is not None for each in scorecard.interactions), found
 
 
 def _left_out(scorecard: Scorecard) -> list[tuple[str, str]]:

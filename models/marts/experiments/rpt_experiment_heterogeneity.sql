@@ -2,9 +2,12 @@
     metrics, treatments and segments of the experiment (Benjamini and Hochberg 1995). -#}
 with
 
+-- Q takes variances as known: of two units an arm, it is significant by chance in a third
 judged as (
     select * from {{ ref('int_experiment_adjusted') }}
-    where is_final and segment_name != 'all' and adjustment = 'none' and status = 'ok'
+    where
+        is_final and segment_name != 'all' and adjustment = 'none' and status = 'ok'
+        and least(control_units, treatment_units) >= {{ var('pooled_units_minimum') }}
 ),
 
 states as (

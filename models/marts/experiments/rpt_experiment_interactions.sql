@@ -92,6 +92,7 @@ differences as (
     select
         fours.*,
         treated_value - alone_value - other_value + neither_value as interaction_effect,
+        least(treated_units, alone_units, other_units, neither_units) as smallest_units,
         sqrt(
             nullif(treated_variance + alone_variance + other_variance + neither_variance, 0e0)
         ) as std_error,
@@ -109,7 +110,10 @@ differences as (
 scored as (
     select
         differences.*,
-        case when std_error > 0e0 then abs(interaction_effect) / std_error end as z_statistic
+        case
+            when std_error > 0e0 and smallest_units >= {{ var('pooled_units_minimum') }}
+                then abs(interaction_effect) / std_error
+        end as z_statistic
     from differences
 ),
 
@@ -177,12 +181,8 @@ select
     adjusted.dependence_statistic,
     adjusted.dependence_p_value,
     case
-        when
-            least(
-                adjusted.treated_units, adjusted.alone_units, adjusted.other_units,
-                adjusted.neither_units
-            ) < 2
-            then 'one_unit'
+        when adjusted.smallest_units < 2 then 'one_unit'
+        when adjusted.smallest_units < {{ var('pooled_units_minimum') }} then 'too_few_units'
         when adjusted.p_value is null then 'zero_variance'
         else 'ok'
     end as status

@@ -2,9 +2,12 @@
     with fewer than three, of all metrics, in the direction that is better. -#}
 with
 
+-- a variance of few units is too small by chance, and its effect would draw the others to itself
 adjusted as (
     select * from {{ ref('int_experiment_adjusted') }}
-    where is_final and segment_name = 'all' and status = 'ok' and baseline != 0e0
+    where
+        is_final and segment_name = 'all' and status = 'ok' and baseline != 0e0
+        and least(control_units, treatment_units) >= {{ var('pooled_units_minimum') }}
 ),
 
 states as (

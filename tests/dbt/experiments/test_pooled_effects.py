@@ -21,7 +21,7 @@ COLUMNS = (
         "varchar",
     )
     | dict.fromkeys(("adjustment", "status", "better"), "varchar")
-    | {"is_final": "boolean"}
+    | {"is_final": "boolean", "control_units": "bigint", "treatment_units": "bigint"}
     | dict.fromkeys((*NUMBERS, "baseline_variance", "baseline_covariance"), "double")
 )
 PLAIN: Row = {
@@ -33,6 +33,8 @@ PLAIN: Row = {
     "is_final": True,
     "alpha": 0.05,
     "better": "up",
+    "control_units": 25,
+    "treatment_units": 25,
 }
 
 
@@ -77,6 +79,9 @@ def test_cochrans_q_is_a_chi_square_of_the_segments() -> None:
             {"segment_name": "s0", "segment_value": "x", "status": "zero_variance"},
             {"segment_name": "s0", "segment_value": "x", "adjustment": "cuped"},
             {"segment_name": "s0", "segment_value": "x", "is_final": False},
+            # too few for their variance to weigh by
+            {"segment_name": "s0", "segment_value": "x", "control_units": 24},
+            {"segment_name": "s0", "segment_value": "x", "treatment_units": 24},
             # one value has nothing to differ from
             {"segment_name": "alone", "segment_value": "x"},
         )
@@ -152,6 +157,8 @@ def test_effects_shrink_as_der_simonian_and_laird_say(spread: float, better: str
     ]
     # nothing is learned from an experiment that failed a check
     effects.append(effects[0] | {"experiment_name": "failed", "relative_effect": 1e3})
+    # nor from one of few units
+    effects.append(effects[0] | {"experiment_name": "small", "treatment_units": 24})
     found = pool("rpt_experiment_shrinkage", effects, failed=("failed",))
     # treatment / |control| by the delta method, on the arms themselves
     treatment_variance = effect_variance - baseline_variance

@@ -771,6 +771,17 @@ def test_an_interaction_is_called_once_the_experiment_is_complete(is_complete: b
     assert row["is_interaction"] is is_complete
 
 
+@pytest.mark.parametrize(("units", "status"), [(1, "one_unit"), (24, "too_few_units"), (25, "ok")])
+def test_an_interaction_is_tested_where_every_cell_has_units_enough(
+    units: int, status: str
+) -> None:
+    arms = ("control", "treatment")
+    cells = {(own, other): (100, 9.0 * (own == other), 1.0) for own in arms for other in arms}
+    row = interactions(cells | {("treatment", "control"): (units, 0.0, 1.0)})
+    assert row["status"] == status
+    assert (row["p_value"] is not None) == (row["is_interaction"] is not None) == (status == "ok")
+
+
 def test_dependence_of_assignments(vectors: Vectors) -> None:
     vector = vectors["assignment_dependence"]
     variants = ("control", "treatment")
@@ -798,6 +809,8 @@ def shrunk(effects: Sequence[tuple[float, float]], broken: Iterable[int] = ()) -
         "baseline_variance",
         "relative_effect",
         "effect_variance",
+        "control_units",
+        "treatment_units",
     )
     failed = set(broken)
     with duckdb.connect() as connection:
@@ -827,6 +840,8 @@ def shrunk(effects: Sequence[tuple[float, float]], broken: Iterable[int] = ()) -
                     "baseline_variance": 0.0,
                     "relative_effect": effect,
                     "effect_variance": variance,
+                    "control_units": 100,
+                    "treatment_units": 100,
                 }
                 for place, (effect, variance) in enumerate(effects)
             ],
