@@ -12,9 +12,8 @@ variants as (
     select * from {{ ref('stg_declarations__experiment_variants') }}
 ),
 
-health as (
-    select * from {{ ref('rpt_experiment_health') }}
-    where segment_name = 'all'
+states as (
+    select * from {{ ref('int_experiment_states') }}
 ),
 
 decisions as (
@@ -42,15 +41,6 @@ decision_lists as (
     group by experiment_name
 ),
 
-failed_checks as (
-    select
-        experiment_name,
-        count(*) as failed_check_count
-    from health
-    where status = 'fail'
-    group by experiment_name
-),
-
 described as (
     select
         experiments.experiment_name,
@@ -69,16 +59,16 @@ described as (
             'layer': 'experiments.layer',
             'holdout_share': 'experiments.holdout_share',
             'decisions': 'decision_lists.decisions',
-            'is_healthy': 'coalesce(failed_checks.failed_check_count, 0) = 0',
+            'is_healthy': 'not states.has_failed_check',
         })) }} as payload
     from experiments
     cross join as_of
+    inner join states
+        on experiments.experiment_name = states.experiment_name
     left join variant_lists
         on experiments.experiment_name = variant_lists.experiment_name
     left join decision_lists
         on experiments.experiment_name = decision_lists.experiment_name
-    left join failed_checks
-        on experiments.experiment_name = failed_checks.experiment_name
 )
 
 select
