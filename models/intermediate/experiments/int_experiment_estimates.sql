@@ -185,7 +185,7 @@ post_stratified_estimates as (
 quantile_variances as (
     select
         quantiles.*,
-        value_variance * (events - 1e0) / events as quantile_variance
+        value_variance * (events - 1e0) / nullif(events, 0) as quantile_variance
     from quantiles
 ),
 

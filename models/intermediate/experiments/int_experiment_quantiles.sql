@@ -51,12 +51,21 @@ arms as (
     from counted_events
 ),
 
-segments as (
+-- an arm whose units have no event has no quantile, and is there all the same
+segment_arms as (
     select distinct
-        experiment_name,
-        segment_name,
-        segment_value
-    from unit_segments
+        windows.experiment_name,
+        windows.metric_name,
+        windows.kind,
+        windows.variant,
+        windows.quantile,
+        unit_segments.segment_name,
+        unit_segments.segment_value
+    from windows
+    inner join unit_segments
+        on
+            windows.experiment_name = unit_segments.experiment_name
+            and windows.unit_id = unit_segments.unit_id
 ),
 
 bounds as (
@@ -78,14 +87,10 @@ dates as (
 -- what has a quantile: each segment in the end, and all units by the end of each day
 named_cells as (
     select
-        arms.*,
-        segments.segment_name,
-        segments.segment_value,
+        segment_arms.*,
         cast(null as date) as as_of_date,
         true as is_final
-    from arms
-    inner join segments
-        on arms.experiment_name = segments.experiment_name
+    from segment_arms
     union all
     select
         arms.*,
@@ -257,8 +262,8 @@ select
     cells.segment_value,
     cells.as_of_date,
     cells.is_final,
-    places.units,
-    places.events,
+    coalesce(places.units, 0) as units,
+    coalesce(places.events, 0) as events,
     places.value,
     ends.lower_value,
     ends.upper_value,
@@ -266,8 +271,9 @@ select
     -- ranks beyond the first or last event leave the interval open
     (ends.upper_value - ends.lower_value) * (ends.upper_value - ends.lower_value)
     / 1.5365835282776501e1 as value_variance
-from places
-inner join cells
-    on places.cell_number = cells.cell_number
+from cells
+left join places
+    on cells.cell_number = places.cell_number
 left join ends
-    on places.cell_number = ends.cell_number
+    on cells.cell_number = ends.cell_number
+where cells.is_final or places.cell_number is not null

@@ -59,6 +59,9 @@ judged as (
     select
         declared_estimates.*,
         case
+            -- units of a quantile are those with events
+            when kind = 'quantile' and least(control_units, treatment_units) = 0
+                then 'too_few_events'
             when control_units < 2 or treatment_units < 2 then 'one_unit'
             when baseline is null then 'zero_denominator'
             when has_infeasible_moments or control_variance < 0e0 or treatment_variance < 0e0

@@ -363,6 +363,25 @@ def quantile_of(values: np.ndarray, units: np.ndarray, quantile: float) -> tuple
     return value, ((upper - lower) / (2 * z_score)) ** 2 * (count - 1) / count
 
 
+def test_an_arm_without_events_has_too_few_for_a_quantile(drawn: Drawn) -> None:
+    events = [
+        ("latency", f"u{unit}", STARTED_AT + timedelta(hours=1), float(unit), 0.0)
+        for unit in np.flatnonzero(~drawn.treated)
+    ]
+    found = scorecard(
+        drawn.world(metrics={"latency": {"kind": "quantile", "quantile": 0.5}}, events=events)
+    )
+    row = found["latency", "all", "all", "none"]
+    assert (row["status"], row["is_deciding"]) == ("too_few_events", True)
+    assert (row["control_units"], row["treatment_units"]) == (len(events), 0)
+    assert (row["control_value"], row["p_value"]) == (
+        pytest.approx(np.median(np.flatnonzero(~drawn.treated))),
+        None,
+    )
+    # each segment value that has units says the same
+    assert {each["status"] for each in found.values()} == {"too_few_events"}
+
+
 def test_quantiles_of_each_day_are_of_what_had_happened_by_its_end(drawn: Drawn) -> None:
     generator = np.random.default_rng(9)
     count = 2500
