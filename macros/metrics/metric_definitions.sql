@@ -47,6 +47,7 @@
     {%- if options.kind not in kinds -%}
         {%- do raise_metric_error(name, 'its kind is ' ~ options.kind ~ '; use ' ~ kinds | join(', ')) -%}
     {%- endif -%}
+    {%- do check_metric_options(name, options, kinds) -%}
     {%- set percentiles = parts | map(attribute='percentile') | select('number') | list -%}
     {%- if options.kind == 'quantile' and percentiles != [options.get('quantile')] -%}
         {%- do raise_metric_error(name, 'a quantile needs config.meta.experiment.quantile between 0 and 1 '
@@ -56,6 +57,40 @@
     {%- endif -%}
     {%- if options.kind == 'funnel' and options.get('steps', []) | length not in range(2, 6) -%}
         {%- do raise_metric_error(name, 'a funnel needs config.meta.experiment.steps, two to five event names') -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro check_metric_options(name, options, kinds) -%}
+    {#- orchestration/lib/declarations.py says the same before a build. -#}
+    {%- set where = 'config.meta.experiment.' -%}
+    {%- set kinds_of = {
+        'kind': kinds, 'better': kinds, 'window_days': kinds, 'delay_days': kinds,
+        'covariate_days': ['mean', 'proportion', 'ratio', 'retention'],
+        'cap_quantile': ['mean', 'ratio'], 'quantile': ['quantile'], 'steps': ['funnel'],
+    } -%}
+    {%- for option, value in options.items() -%}
+        {%- set is_number = value is number and value is not boolean -%}
+        {%- if option not in kinds_of -%}
+            {%- do raise_metric_error(name, where ~ option ~ ' is unknown; there are ' ~ kinds_of | join(', ')) -%}
+        {%- elif options.kind not in kinds_of[option] -%}
+            {%- do raise_metric_error(name, where ~ option ~ ' is of no use to kind ' ~ options.kind
+                ~ '; leave it out, or use kind ' ~ kinds_of[option] | join(' or ')) -%}
+        {%- elif option == 'better' and value not in ['up', 'down'] -%}
+            {%- do raise_metric_error(name, where ~ 'better is ' ~ value ~ '; use up or down') -%}
+        {%- elif option in ['cap_quantile', 'quantile'] and not (is_number and 0 < value < 1) -%}
+            {%- do raise_metric_error(name, where ~ option ~ ' is ' ~ value
+                ~ '; use a share between 0 and 1, such as 0.99') -%}
+        {%- elif option in ['window_days', 'covariate_days'] and not (is_number and value > 0) -%}
+            {%- do raise_metric_error(name, where ~ option ~ ' is ' ~ value
+                ~ '; use a number of days above 0, or leave it out') -%}
+        {%- elif option == 'delay_days' and not (is_number and value >= 0) -%}
+            {%- do raise_metric_error(name, where ~ 'delay_days is ' ~ value
+                ~ '; use a number of days, 0 or more') -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- if options.kind == 'retention' and 'window_days' not in options -%}
+        {%- do raise_metric_error(name, 'retention needs ' ~ where
+            ~ 'window_days: the days in which a unit must come back') -%}
     {%- endif -%}
 {%- endmacro %}
 

@@ -27,6 +27,18 @@ Row = dict[str, str]
 SUM_TOLERANCE = 1e-6
 CURRENT_TABLE = "current_table"
 HOLDOUT_EXPERIMENT = "personalization-holdout"
+METRIC_KINDS = ("mean", "proportion", "ratio", "retention", "quantile", "funnel")
+# option of config.meta.experiment -> kinds that it is of use to
+METRIC_OPTIONS: Mapping[str, Sequence[str]] = {
+    "kind": METRIC_KINDS,
+    "better": METRIC_KINDS,
+    "window_days": METRIC_KINDS,
+    "delay_days": METRIC_KINDS,
+    "covariate_days": ("mean", "proportion", "ratio", "retention"),
+    "cap_quantile": ("mean", "ratio"),
+    "quantile": ("quantile",),
+    "steps": ("funnel",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -649,7 +661,13 @@ def _metric_problems(
                     place = path.relative_to(declarations).as_posix()
                     yield Problem(place, None, f"is not YAML: {error}")
                 continue
-            metrics.update(_metrics_of(loaded))
+            options = _metrics_of(loaded)
+            metrics.update({metric: bool(said) for metric, said in options.items()})
+            if folder == declarations:
+                place = path.relative_to(declarations).as_posix()
+                for metric, said in options.items():
+                    for problem in _option_problems(said) if said else ():
+                        yield Problem(place, None, f"metric {metric!r}: {problem}")
     name = "experiments/experiment_metrics.csv"
     for number_, row in tables[name]:
         metric = row.get("metric_name", "")
@@ -671,12 +689,44 @@ def _metric_problems(
             )
 
 
-def _metrics_of(loaded: Any) -> dict[str, bool]:
-    """Return the metrics of a YAML file, and whether scorecards can use each."""
-    found: dict[str, bool] = {}
+def _metrics_of(loaded: Any) -> dict[str, Any]:
+    """Return the metrics of a YAML file, and what each says of its use in scorecards."""
+    found: dict[str, Any] = {}
     declared = loaded.get("metrics") if isinstance(loaded, dict) else None
     for metric in declared or []:
         if isinstance(metric, dict) and "name" in metric:
             meta = (metric.get("config") or {}).get("meta") or {}
-            found[str(metric["name"])] = bool(meta.get("experiment"))
+            found[str(metric["name"])] = meta.get("experiment")
     return found
+
+
+def _option_problems(options: Any) -> Iterator[str]:
+    """Say what is wrong with a metric's config.meta.experiment, as check_metric_options does."""
+    where = "config.meta.experiment"
+    if not isinstance(options, dict):
+        yield f"{where} is {options!r}; use options such as {{kind: mean, better: up}}"
+        return
+    kind = options.get("kind")
+    if kind not in METRIC_KINDS:
+        yield f"{where}.kind is {kind!r}; use {', '.join(METRIC_KINDS)}"
+        return
+    for option, value in options.items():
+        kinds = METRIC_OPTIONS.get(option)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if kinds is None:
+            yield f"{where}.{option} is unknown; there are {', '.join(METRIC_OPTIONS)}"
+        elif kind not in kinds:
+            yield (
+                f"{where}.{option} is of no use to kind {kind}; leave it out, or use kind "
+                f"{' or '.join(kinds)}"
+            )
+        elif option == "better" and value not in {"up", "down"}:
+            yield f"{where}.better is {value!r}; use up or down"
+        elif option in {"cap_quantile", "quantile"} and not (is_number and 0 < value < 1):
+            yield f"{where}.{option} is {value!r}; use a share between 0 and 1, such as 0.99"
+        elif option in {"window_days", "covariate_days"} and not (is_number and value > 0):
+            yield f"{where}.{option} is {value!r}; use a number of days above 0, or leave it out"
+        elif option == "delay_days" and not (is_number and value >= 0):
+            yield f"{where}.delay_days is {value!r}; use a number of days, 0 or more"
+    if kind == "retention" and "window_days" not in options:
+        yield f"retention needs {where}.window_days: the days in which a unit must come back"
