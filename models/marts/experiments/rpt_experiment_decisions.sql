@@ -229,6 +229,7 @@ decided as (
         case
             when failed_checks is not null then 'failed_check'
             when is_planned then 'planned'
+            when coalesce(control_units + treatment_units, 0) = 0 and is_complete then 'never_tested'
             when coalesce(control_units + treatment_units, 0) = 0 then 'no_units'
             when inference = 'fixed' and not is_complete then 'not_yet'
             when deteriorated_metrics is not null then 'deteriorated'
@@ -252,6 +253,7 @@ select
         when 'deteriorated' then 'do_not_ship'
         when 'unsafe' then 'do_not_ship'
         when 'no_win' then 'do_not_ship'
+        when 'never_tested' then 'do_not_ship'
         else 'keep_running'
     end as decision,
     concat(
@@ -259,15 +261,9 @@ select
             when 'failed_check' then concat('The data cannot be trusted. ', details)
             when 'planned'
                 then concat('It starts on ', cast(cast(started_at as date) as string), '.')
-            when 'no_units'
-                then concat(
-                    'No unit can be analysed',
-                    case
-                        when has_ended
-                            then ' though it has ended: look at its exposures and dates.'
-                        else ' yet.'
-                    end
-                )
+            when 'no_units' then 'No unit can be analysed yet.'
+            when 'never_tested'
+                then 'No unit can be analysed though it has ended: look at its exposures and dates.'
             when 'not_yet'
                 then case
                     when ended_at is null

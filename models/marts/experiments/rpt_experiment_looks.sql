@@ -107,7 +107,9 @@ due as (
             snapshots.bounds = bounds.bounds
             and (
                 snapshots.is_last
-                or bounds.information_fraction <= snapshots.information_fraction + 1e-9
+                -- others have no history: the newest data would be tested at the same look each day
+                or snapshots.adjustment in ('none', 'cuped')
+                and bounds.information_fraction <= snapshots.information_fraction + 1e-9
             )
     group by
         snapshots.experiment_name,
