@@ -20,7 +20,8 @@ excluded as (
     select * from {{ ref('int_units_excluded') }}
 ),
 
--- where the experiment names one, only units with such an event count, and from then on
+-- where the experiment names one, only units with such an event count, and from then on; after the
+-- end they would have no time left to do anything in
 trigger_events as (
     select
         experiments.experiment_name,
@@ -35,7 +36,9 @@ trigger_events as (
         on events.event_name = experiments.trigger_event
     left join excluded
         on events.unit_id = excluded.unit_id
-    where excluded.unit_id is null
+    where
+        excluded.unit_id is null
+        and (experiments.ended_at is null or events.occurred_at < experiments.ended_at)
 ),
 
 exposed as (

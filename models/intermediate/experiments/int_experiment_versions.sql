@@ -1,6 +1,6 @@
 {#- An experiment is closed when the last of its windows has: later dates say nothing about it, and
-    neither does the build's instant. What triggers an experiment has no end, nor has a metric whose
-    time may lie on another date than its row. -#}
+    neither does the build's instant. A metric whose time may lie on another date than its row has no
+    end. -#}
 {%- set metrics_version = local_md5(metric_definitions_text()) if execute else '' %}
 {%- set is_timely = not (execute and has_untimely_metrics()) %}
 with
@@ -60,7 +60,7 @@ ended as (
     select
         experiments.experiment_name,
         case
-            when experiments.trigger_event is null and {{ 'true' if is_timely else 'false' }}
+            when {{ 'true' if is_timely else 'false' }}
                 then {{ add_time(
                     'experiments.ended_at', 'coalesce(window_ends.closing_days, 0e0) * 24', 'hour'
                 ) }}
