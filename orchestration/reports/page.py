@@ -332,6 +332,8 @@ def _notes(estimate: Estimate, decision: Decision, experiment: Experiment, tone:
         notes.append(f"Its limit is tested one-sided at {level}; the interval has two sides.")
     if estimate.immature_units:
         notes.append(f"{words.count(estimate.immature_units)} too recent to count.")
+    if estimate.out_of_time_units:
+        notes.append(f"{words.count(estimate.out_of_time_units)} exposed too late to count.")
     return notes
 
 
@@ -623,10 +625,9 @@ def _left_out(scorecard: Scorecard) -> list[tuple[str, str]]:
     left_out, experiment = scorecard.exclusions, scorecard.experiment
     if left_out is None:
         return []
-    immature = max(
-        (each.immature_units for each in scorecard.estimates if each.segment_name == "all"),
-        default=0,
-    )
+    overall = [each for each in scorecard.estimates if each.segment_name == "all"]
+    immature = max((each.immature_units for each in overall), default=0)
+    out_of_time = max((each.out_of_time_units for each in overall), default=0)
     found = [
         (left_out.several_variants, "saw several variants, so that nobody knows which one worked"),
         (left_out.declared, "internal or a bot, by declaration"),
@@ -635,6 +636,13 @@ def _left_out(scorecard: Scorecard) -> list[tuple[str, str]]:
             "too recent for at least one metric; left out of that one until its window closes",
         ),
     ]
+    if out_of_time:
+        found.append(
+            (
+                out_of_time,
+                "exposed too late for at least one metric, whose delay outlasts the experiment",
+            )
+        )
     if experiment.trigger_event is not None:
         found.insert(2, (left_out.not_triggered, "never reached the point where the change shows"))
     return [(words.units(experiment.unit, number), reason) for number, reason in found]

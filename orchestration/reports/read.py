@@ -127,6 +127,7 @@ class Estimate:
     better: str
     probability_of_improvement: float | None
     immature_units: int
+    out_of_time_units: int
     numerator_cap: float | None
     denominator_cap: float | None
     relative_reason: str | None
@@ -395,6 +396,7 @@ _ESTIMATES = f"""
         coalesce(results.better, 'up'),
         results.probability_of_improvement,
         coalesce(results.immature_units, 0),
+        coalesce(results.out_of_time_units, 0),
         results.numerator_cap,
         results.denominator_cap,
         results.relative_effect_missing_reason,

@@ -69,6 +69,7 @@ REASONS = {
     "weak_denominator": "Control is too uncertain: a change in percent of it has no bounded interval.",
     "infeasible_moments": "The sums contradict each other; look at the data behind the metric.",
     "immature_window": "The metric's window is still open for every unit.",
+    "out_of_time": "The experiment ended before the metric's delay had passed for any unit.",
     "no_history": "No unit has history before exposure to adjust by.",
     "no_covariate": "The metric has no value before exposure to adjust by.",
     "partial_history": "The telemetry does not reach back far enough.",

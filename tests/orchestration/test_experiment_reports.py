@@ -468,7 +468,7 @@ def test_who_does_not_count_stands_with_the_reason(
         "update marts.rpt_experiment_results set several_variants_units = 1, excluded_units = 5, "
         "not_triggered_units = 1200, late_events = 3456, immature_units = 0 "
         "where experiment_name in ('inline-ranking', 'sidebar-layout')",
-        "update marts.rpt_experiment_results set immature_units = 7 "
+        "update marts.rpt_experiment_results set immature_units = 7, out_of_time_units = 9 "
         "where experiment_name = 'inline-ranking' and metric_name = 'acceptance_rate'",
         "update marts.dim_experiments set trigger_event = 'assistant.opened' "
         "where experiment_name = 'inline-ranking'",
@@ -481,11 +481,13 @@ def test_who_does_not_count_stands_with_the_reason(
         "1 user : saw several variants, so that nobody knows which one worked "
         "5 users : internal or a bot, by declaration "
         "1,200 users : never reached the point where the change shows "
-        "7 users : too recent for at least one metric; left out of that one until its window closes"
+        "7 users : too recent for at least one metric; left out of that one until its window closes "
+        "9 users : exposed too late for at least one metric, whose delay outlasts the experiment"
     ) in text
     assert "3,456 events of those who count came late. The numbers above hold them;" in text
     other = parsed(page_of(pages, "sidebar-layout")).text
     assert "0 users : too recent" in other
+    assert "exposed too late" not in other
     assert "never reached the point" not in other
     assert "No event of those who count came late." in other
 

@@ -18,7 +18,7 @@ units as (
 
 windows as (
     select * from {{ ref('int_experiment_windows') }}
-    where has_window and {{ is_touched('experiment_name') }}
+    where {{ is_touched('experiment_name') }}
 ),
 
 arrivals as (
@@ -105,21 +105,25 @@ window_changes as (
         experiment_name,
         metric_name,
         cast(analysed_from as date) as as_of_date,
-        1 as immature_units
+        case when entered_on is not null then 1 else 0 end as immature_units,
+        case when entered_on is null then 1 else 0 end as out_of_time_units
     from windows
     union all
     select
         experiment_name,
         metric_name,
         entered_on as as_of_date,
-        -1 as immature_units
+        -1 as immature_units,
+        0 as out_of_time_units
     from windows
+    where entered_on is not null
     union all
     select
         experiment_name,
         metric_name,
         as_of_date,
-        0 as immature_units
+        0 as immature_units,
+        0 as out_of_time_units
     from days
 ),
 
@@ -128,7 +132,8 @@ metric_changes as (
         experiment_name,
         metric_name,
         as_of_date,
-        sum(immature_units) as immature_units
+        sum(immature_units) as immature_units,
+        sum(out_of_time_units) as out_of_time_units
     from window_changes
     group by experiment_name, metric_name, as_of_date
 ),
@@ -138,21 +143,22 @@ metric_days as (
         experiment_name,
         metric_name,
         as_of_date,
-        cast(
-            sum(immature_units) over (
-                partition by experiment_name, metric_name
-                order by as_of_date
-                rows between unbounded preceding and current row
-            ) as bigint
-        ) as immature_units
+        cast(sum(immature_units) over days_so_far as bigint) as immature_units,
+        cast(sum(out_of_time_units) over days_so_far as bigint) as out_of_time_units
     from metric_changes
+    window days_so_far as (
+        partition by experiment_name, metric_name
+        order by as_of_date
+        rows between unbounded preceding and current row
+    )
 )
 
 select
     days.experiment_name,
     days.metric_name,
     days.as_of_date,
-    metric_days.immature_units
+    metric_days.immature_units,
+    metric_days.out_of_time_units
     {%- for column in experiment_counts %},
     experiment_days.{{ column }}
     {%- endfor %}

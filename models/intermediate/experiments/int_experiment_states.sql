@@ -28,7 +28,7 @@ open_windows as (
         on
             windows.experiment_name = experiment_metrics.experiment_name
             and windows.metric_name = experiment_metrics.metric_name
-    where not windows.is_mature and experiment_metrics.role != 'exploratory'
+    where windows.is_open and experiment_metrics.role != 'exploratory'
 ),
 
 broken as (

@@ -51,6 +51,7 @@ windows as (
                 ) }}
         end as covariate_start,
         metrics.window_days is not null as has_window,
+        experiments.ended_at,
         as_of.as_of
     from units
     inner join experiments
@@ -60,6 +61,24 @@ windows as (
     inner join metrics
         on experiment_metrics.metric_name = metrics.metric_name
     cross join as_of
+),
+
+-- without a window a unit's time begins when its delay has passed; if that is from the end on, never
+begun as (
+    select
+        windows.*,
+        has_window or coalesce(window_start < ended_at, true) as has_time,
+        -- clocks that run ahead expose after as_of
+        window_start <= greatest(as_of, analysed_from) as has_begun
+    from windows
+),
+
+matured as (
+    select
+        begun.*,
+        -- a unit whose window is still open would count as having done less than it will
+        case when has_window then window_end <= as_of else has_time and has_begun end as is_mature
+    from begun
 )
 
 select
@@ -77,7 +96,8 @@ select
     window_end,
     covariate_start,
     has_window,
-    -- a unit whose window is still open would count as having done less than it will
-    not has_window or window_end <= as_of as is_mature,
-    cast(case when has_window then window_end else analysed_from end as date) as entered_on
-from windows
+    is_mature,
+    has_time and not is_mature as is_open,
+    case when has_time then cast(case when has_window then window_end else window_start end as date) end
+        as entered_on
+from matured

@@ -64,7 +64,7 @@ open_windows as (
         experiment_name,
         metric_name
     from windows
-    where not is_mature
+    where is_open
 ),
 
 snapshots as (

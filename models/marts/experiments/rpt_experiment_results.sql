@@ -100,7 +100,8 @@ immature as (
         windows.metric_name,
         unit_segments.segment_name,
         unit_segments.segment_value,
-        count(*) as immature_units
+        count(case when windows.is_open then 1 end) as immature_units,
+        count(case when not windows.is_open then 1 end) as out_of_time_units
     from windows
     inner join unit_segments
         on
@@ -116,7 +117,7 @@ immature_metrics as (
         experiment_name,
         metric_name
     from immature
-    where segment_name = 'all'
+    where segment_name = 'all' and immature_units > 0
 ),
 
 -- every declared comparison has a row, whether or not anybody was exposed
@@ -264,6 +265,7 @@ select
     end as is_significant,
     judged.units_without_history,
     coalesce(immature.immature_units, 0) as immature_units,
+    coalesce(immature.out_of_time_units, 0) as out_of_time_units,
     coalesce(set_apart.several_variants_units, 0) as several_variants_units,
     coalesce(set_apart.excluded_units, 0) as excluded_units,
     coalesce(set_apart.not_triggered_units, 0) as not_triggered_units,
@@ -278,6 +280,7 @@ select
         when counted.kind is null then 'metric_not_for_scorecards'
         when judged.status is not null then judged.status
         when immature.immature_units > 0 then 'immature_window'
+        when immature.out_of_time_units > 0 then 'out_of_time'
         else 'missing_arm'
     end as status
 from counted

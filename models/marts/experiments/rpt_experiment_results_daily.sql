@@ -36,6 +36,7 @@ select
     judged.is_deciding,
     judged.units_without_history,
     left_out.immature_units,
+    left_out.out_of_time_units,
     left_out.several_variants_units,
     left_out.excluded_units,
     left_out.not_triggered_units,

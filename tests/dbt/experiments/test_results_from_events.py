@@ -347,6 +347,61 @@ def test_what_is_left_out_stands_on_every_row(drawn: Drawn) -> None:
     assert daily["per_order", third]["control_units"] < analysed
 
 
+def test_a_delay_without_a_window_must_pass_before_the_end(drawn: Drawn) -> None:
+    # a unit an hour, from the start on; half of the events come before the delay has passed
+    delay = timedelta(days=7)
+    entered = {
+        unit_id: STARTED_AT + timedelta(hours=place)
+        for place, unit_id in enumerate(drawn.unit_ids())
+    }
+    events = [
+        ("late", unit_id, at + after, 1.0, 1.0)
+        for unit_id, at in entered.items()
+        for after in (timedelta(hours=1), delay)
+    ]
+    metrics = {"late": {"kind": "mean", "delay_days": 7.0, "covariate_days": 7.0}}
+
+    def left_out(row: Row) -> tuple[int, int, int]:
+        counted = row["control_units"] + row["treatment_units"]
+        return counted, row["immature_units"], row["out_of_time_units"]
+
+    def built(
+        ended_after: float, as_of: datetime = AS_OF, metrics: dict[str, dict[str, Any]] = metrics
+    ) -> tuple[Row, dict[int, Row]]:
+        world = drawn.world(
+            experiment={"ended_at": STARTED_AT + timedelta(days=ended_after)},
+            metrics=metrics,
+            events=events,
+            analysed_from=entered,
+            as_of=as_of,
+        )
+        with duckdb.connect() as connection:
+            world.build(connection)
+            daily = {
+                (row["as_of_date"] - STARTED_AT.date()).days: row
+                for row in rows(
+                    connection, "from rpt_experiment_results_daily where adjustment = 'none'"
+                )
+            }
+            return results(connection)["late", "all", "all", "none"], daily
+
+    row, daily = built(14.0)
+    assert (left_out(row), row["status"]) == ((168, 0, 72), "zero_variance")
+    assert (row["control_value"], row["treatment_value"]) == (1.0, 1.0)
+    # who is exposed on a day counts a week later, or never
+    assert left_out(daily[7]) == (24, 144, 24)
+    assert left_out(daily[13]) == (168, 0, 72)
+    # while it runs the others may still count
+    row, daily = built(14.0, STARTED_AT + timedelta(days=12))
+    assert left_out(row) == (5 * 24 + 1, 47, 72)
+    assert max(daily) == 12
+    row, daily = built(6.0)
+    assert (left_out(row), row["status"], daily) == ((0, 0, 240), "out_of_time", {})
+    # what has a window goes on after the end
+    row, _ = built(6.0, metrics={"late": metrics["late"] | {"window_days": 1.0}})
+    assert left_out(row) == (240, 0, 0)
+
+
 def quantile_of(values: np.ndarray, units: np.ndarray, quantile: float) -> tuple[float, float]:
     """A quantile of events of units, and its variance by the outer order statistics (Deng 2018)."""
     value = float(np.quantile(values, quantile))

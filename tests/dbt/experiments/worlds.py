@@ -41,7 +41,7 @@ class World:
     units: unit_id -> (variant, segment -> value). events: (metric, unit_id, when, numerator,
     denominator). metrics: name -> what the metric YAML says of it, and its `role`. set_apart: unit_id ->
     role. analysed_from: unit_id -> its trigger, if that is not its exposure. late_events: date -> events
-    of control that came late.
+    of control that came late. as_of: the instant that the build speaks of.
     """
 
     units: Mapping[str, tuple[str, Mapping[str, str]]]
@@ -52,11 +52,12 @@ class World:
     set_apart: Mapping[str, str] = field(default_factory=dict)
     analysed_from: Mapping[str, datetime | None] = field(default_factory=dict)
     late_events: Mapping[date, int] = field(default_factory=dict)
+    as_of: datetime = AS_OF
 
     def put(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Fill the tables that the models read."""
         self._declare(connection)
-        fill(connection, "int_as_of", {"as_of": "timestamp"}, [{"as_of": AS_OF}])
+        fill(connection, "int_as_of", {"as_of": "timestamp"}, [{"as_of": self.as_of}])
         fill(
             connection,
             "int_experiment_units",
