@@ -14,6 +14,19 @@ units as (
     select * from {{ ref('int_experiment_units') }}
 ),
 
+exposure_counts as (
+    select * from {{ ref('int_experiment_exposure_counts') }}
+),
+
+nameless as (
+    select
+        experiment_name,
+        cast(sum(exposures_without_unit) as bigint) as exposures_without_unit
+    from exposure_counts
+    where exposures_without_unit > 0
+    group by experiment_name
+),
+
 unit_counts as (
     select
         experiment_name,
@@ -120,7 +133,7 @@ bias as (
 
 set_apart as (
     select
-        experiment_name,
+        summed.experiment_name,
         'units_set_apart' as check_name,
         several_variants_units / nullif(cast(units as double), 0e0) as statistic,
         cast(null as double) as p_value,
@@ -138,6 +151,13 @@ set_apart as (
             {{ count_text('not_triggered_units') }},
             ' were never triggered; none of them counts in the results.',
             case
+                when nameless.exposures_without_unit is null then ''
+                else concat(
+                    ' ', {{ count_text('nameless.exposures_without_unit') }}, ' exposures name no ',
+                    experiments.unit, ' and count for none. Look at whether what logs them knows it.'
+                )
+            end,
+            case
                 when several_variants_units
                     > {{ var('several_variants_share_limit') }} * cast(units as double)
                     then ' Assignment does not stick. Look at the id that it is made by.'
@@ -145,6 +165,10 @@ set_apart as (
             end
         ) as detail
     from summed
+    inner join experiments
+        on summed.experiment_name = experiments.experiment_name
+    left join nameless
+        on summed.experiment_name = nameless.experiment_name
 ),
 
 -- a small arm may be empty by chance: of n units none lands there with (1 - share) ^ n

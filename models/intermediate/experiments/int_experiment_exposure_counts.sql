@@ -1,5 +1,5 @@
 {#- Exposures of each experiment's flag by variant, declared or not, before, within and after its
-    dates; without excluded units. -#}
+    dates; without excluded units. Those within that name no unit of the experiment's count for none. -#}
 with
 
 exposures as (
@@ -22,6 +22,11 @@ placed as (
     select
         experiments.experiment_name,
         exposures.variant,
+        case experiments.unit
+            when 'session' then exposures.session_id
+            when 'organization' then exposures.organization_id
+            else exposures.unit_id
+        end as unit_id,
         case
             when exposures.exposed_at < experiments.started_at then 'before'
             when exposures.exposed_at >= experiments.ended_at then 'after'
@@ -41,7 +46,8 @@ counted as (
         variant,
         count(case when place = 'before' then 1 end) as exposures_before,
         count(case when place = 'within' then 1 end) as exposures_within,
-        count(case when place = 'after' then 1 end) as exposures_after
+        count(case when place = 'after' then 1 end) as exposures_after,
+        count(case when place = 'within' and unit_id is null then 1 end) as exposures_without_unit
     from placed
     group by experiment_name, variant
 )
@@ -57,7 +63,8 @@ select
     end as declared_as,
     counted.exposures_before,
     counted.exposures_within,
-    counted.exposures_after
+    counted.exposures_after,
+    counted.exposures_without_unit
 from counted
 inner join experiments
     on counted.experiment_name = experiments.experiment_name

@@ -52,11 +52,15 @@ exposed as (
         exposures.variant,
         exposures.exposed_at,
         exposures.event_id,
+        case
+            when variants.variant is not null
+                then {{ order_key('exposures.exposed_at', 'exposures.event_id') }}
+        end as declared_order,
         excluded.unit_id is not null as is_excluded
     from exposures
     inner join experiments
         on exposures.flag_key = experiments.experiment_name
-    inner join variants
+    left join variants
         on
             exposures.flag_key = variants.experiment_name
             and exposures.variant = variants.variant
@@ -67,18 +71,15 @@ exposed as (
         and (experiments.ended_at is null or exposures.exposed_at < experiments.ended_at)
 ),
 
--- of an organization, what excluded users saw and what the others saw are kept apart
+-- of an organization, what excluded users saw and what the others saw are kept apart; a unit enters
+-- with a declared variant, but whatever else the flag showed it is a variant too
 exposed_units as (
     select
         exposed.experiment_name,
         exposed.unit_id,
-        min_by(
-            exposed.variant, {{ order_key('exposed.exposed_at', 'exposed.event_id') }}
-        ) as variant,
-        min(exposed.exposed_at) as first_exposed_at,
-        min_by(
-            exposed.event_id, {{ order_key('exposed.exposed_at', 'exposed.event_id') }}
-        ) as first_event_id,
+        min_by(exposed.variant, exposed.declared_order) as variant,
+        min_by(exposed.exposed_at, exposed.declared_order) as first_exposed_at,
+        min_by(exposed.event_id, exposed.declared_order) as first_event_id,
         count(*) as exposure_count,
         count(distinct exposed.variant) as variant_count,
         exposed.is_excluded,
@@ -88,6 +89,7 @@ exposed_units as (
     from exposed
     where exposed.unit_id is not null
     group by exposed.experiment_name, exposed.unit_id, exposed.is_excluded
+    having min(exposed.declared_order) is not null
 ),
 
 first_exposures as (
