@@ -28,13 +28,18 @@ as_of as (
     select * from {{ ref('int_as_of') }}
 ),
 
+first_dates as (
+    select min(event_date) as first_date from date_versions
+),
+
 bounds as (
     select
-        min(cast(experiments.started_at as date)) as first_date,
+        min(coalesce(cast(experiments.started_at as date), first_dates.first_date)) as first_date,
         max(cast(as_of.as_of as date)) as last_date
     from experiments
+    cross join first_dates
     inner join as_of
-        on experiments.started_at <= as_of.as_of
+        on coalesce(experiments.started_at <= as_of.as_of, true)
 ),
 
 -- what counts at another time than its row may do so on any day

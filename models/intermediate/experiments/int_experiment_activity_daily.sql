@@ -49,7 +49,7 @@ exposed as (
         on exposures.unit_id = excluded.unit_id
     where
         excluded.unit_id is null
-        and exposures.exposed_at >= experiments.started_at
+        and (experiments.started_at is null or exposures.exposed_at >= experiments.started_at)
         and (experiments.ended_at is null or exposures.exposed_at < experiments.ended_at)
 ),
 

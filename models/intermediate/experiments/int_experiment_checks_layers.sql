@@ -32,8 +32,8 @@ neighbours as (
             experiments.layer = others.layer
             and experiments.unit = others.unit
             and experiments.experiment_name != others.experiment_name
-            and (others.ended_at is null or experiments.started_at < others.ended_at)
-            and (experiments.ended_at is null or others.started_at < experiments.ended_at)
+            and coalesce(experiments.started_at < others.ended_at, true)
+            and coalesce(others.started_at < experiments.ended_at, true)
 ),
 
 neighbour_counts as (
@@ -139,7 +139,7 @@ active_units as (
     from holdouts
     inner join events
         on
-            holdouts.started_at <= events.occurred_at
+            (holdouts.started_at is null or holdouts.started_at <= events.occurred_at)
             and (holdouts.ended_at is null or holdouts.ended_at > events.occurred_at)
     left join excluded
         on events.unit_id = excluded.unit_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 
 import duckdb
 import pytest
@@ -17,6 +17,7 @@ DAYS = tuple(date(2026, 3, day) for day in range(2, 8))
 class World:
     """An experiment of six days, two units of it, and what is known of its days."""
 
+    started_on: date | None = DAYS[0]
     second_came_on: date = DAYS[3]
     second_variant: str = "control"
     second_role: str = "analysed"
@@ -31,7 +32,7 @@ def versions(world: World) -> dict[date, str]:
             connection,
             "stg_declarations__experiments",
             {"experiment_name": "varchar", "started_at": "timestamp"},
-            [{"experiment_name": "e", "started_at": f"{DAYS[0]}"}],
+            [{"experiment_name": "e", "started_at": world.started_on}],
         )
         fill(connection, "int_as_of", {"as_of": "timestamp"}, [{"as_of": f"{DAYS[-1]} 23:00:00"}])
         fill(
@@ -79,7 +80,11 @@ def changed_days(world: World) -> set[date]:
 
 
 def test_every_day_with_events_or_since_the_start_has_a_version() -> None:
-    assert versions(World()).keys() == {date(2026, 2, 1), *DAYS}
+    first = date(2026, 2, 1)
+    assert versions(World()).keys() == {first, *DAYS}
+    # what has no start has always run
+    days = {first + timedelta(days=day) for day in range((DAYS[-1] - first).days + 1)}
+    assert versions(World(started_on=None)).keys() == days
 
 
 def test_what_changes_on_a_day_touches_that_day() -> None:
