@@ -59,7 +59,7 @@ described as (
             'layer': 'experiments.layer',
             'holdout_share': 'experiments.holdout_share',
             'decisions': 'decision_lists.decisions',
-            'is_healthy': 'not states.has_failed_check',
+            'is_healthy': '(not states.has_failed_check)',
         })) }} as payload
     from experiments
     cross join as_of
