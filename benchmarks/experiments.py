@@ -470,7 +470,7 @@ def main() -> None:
     for name, default, meaning in (
         ("units", 10_000_000, "of the moments"),
         ("rounds", 3, "of the moments; medians are printed"),
-        ("users", 400, "of the history that one day is added to"),
+        ("users", 20_000, "of the history that one day is added to"),
         ("days", 90, "of that history"),
         ("experiments", 200, "of the ready moments"),
         ("metrics", 50, "of each experiment with ready moments"),
