@@ -240,8 +240,8 @@ between_bounds as (
 ),
 
 -- the bounds tell the spread of values that differ. Tied ones are as many as the inverse of the
--- chance that two events between the bounds are equal (Simpson 1949): below three, A/A tests of the
--- medians of counts call up to half significant
+-- chance that two events between the bounds are equal (Simpson 1949): below three, A/A tests of
+-- counts are called significant far too often
 ends as (
     select
         cell_number,
