@@ -103,13 +103,13 @@ def odd_records() -> bytes:
     )
 
 
-def build_on_spark(world: WorkspaceUnderTest, as_of: str, root: Path) -> Path:
+def build_on_spark(world: WorkspaceUnderTest, given: str, root: Path) -> Path:
     """Run `dbt build --target spark` in a process of its own; return the manifest."""
     settings = root / "spark_settings"
     settings.mkdir()
     (settings / "spark-defaults.conf").write_text(SPARK_DEFAULTS)
     target = root / "spark_target"
-    arguments = ["build", "--target", "spark", "--vars", json.dumps({"as_of": as_of})]
+    arguments = ["build", "--target", "spark", "--vars", given]
     paths = ["--target-path", str(target), "--log-path", str(root / "spark_logs")]
     finished = subprocess.run(
         [str(Path(sys.executable).parent / "dbt"), "--no-use-colors", *arguments, *paths],
@@ -237,16 +237,18 @@ def test_every_mart_is_the_same_on_spark(
         world.drop(name, content)
     report = world.ingest()
     as_of = report.loaded_at.strftime("%Y-%m-%d %H:%M:%S.%f")
+    # effects of the few units of a small world are pooled too
+    given = json.dumps({"as_of": as_of, "pooled_units_minimum": 2})
     # plain dbt, as on Spark: unit tests too
     built = dbt_runner.run_dbt(
         world.workspace,
-        ["build", "--vars", f"{{as_of: '{as_of}'}}"],
+        ["build", "--vars", given],
         manifest=world.manifests.manifest_for(world.workspace),
     )
     assert built.success, [each.message for each in built.result if each.status != "success"]
     on_duckdb = statuses(world.workspace.dbt_target / "run_results.json")
 
-    manifest = build_on_spark(world, as_of, tmp_path)
+    manifest = build_on_spark(world, given, tmp_path)
 
     # the same nodes, data tests and unit tests ran, and ended alike
     assert statuses(manifest.with_name("run_results.json")) == on_duckdb

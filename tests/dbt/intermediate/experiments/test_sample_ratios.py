@@ -31,7 +31,10 @@ Count = tuple[str, int, str, float, int]
 
 def model_sql(name: str, concentration: float) -> str:
     """A model as SQL on tables of the same names."""
-    macros = (PROJECT_DIR / "macros" / "cross_db" / "sorted_list_text.sql").read_text()
+    macros = "".join(
+        (PROJECT_DIR / "macros" / "cross_db" / f"{macro}.sql").read_text()
+        for macro in ("count_text", "sorted_list_text")
+    )
     dbt = (
         "{% macro ref(name) %}{{ name }}{% endmacro %}"
         f"{{% macro var(name) %}}{concentration!r}{{% endmacro %}}"
