@@ -36,11 +36,12 @@
     {%- for value in values -%}
         {%- do literals.append(('' if key == 'batch_id' else 'date ') ~ "'" ~ value ~ "'") -%}
     {%- endfor -%}
-    {%- set is_in = ('event_date' if is_part else column) ~ ' in (' ~ literals | join(', ') ~ ')' -%}
+    {%- set listed_values = ' in (' ~ literals | join(', ') ~ ')' -%}
+    {%- set is_in = ('event_date' if is_part else column) ~ listed_values -%}
     {%- if key == 'batch_id' and not held -%}
         {%- set dates = run_query(
             'select cast(min(first_occurred_at) as date), cast(max(last_occurred_at) as date) from '
-            ~ ref('stg_telemetry__batches') ~ ' where ' ~ is_in.replace(column, 'batch_id', 1)
+            ~ ref('stg_telemetry__batches') ~ ' where batch_id' ~ listed_values
         ).rows[0] -%}
         {%- if dates[0] is not none -%}
             {%- set is_in = is_in ~ " and event_date between date '" ~ dates[0] ~ "' and date '"

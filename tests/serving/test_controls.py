@@ -116,6 +116,16 @@ def lose(workspace: Workspace) -> None:
         workspace.store = open_store(workspace.url)
 
 
+def heard_when_asked_again(asked: list[datetime]) -> Callable[[datetime], bool]:
+    """Notes the moments that it is asked about; from the second on the build holds what was said."""
+
+    def has_heard(moment: datetime) -> bool:
+        asked.append(moment)
+        return len(asked) > 1
+
+    return has_heard
+
+
 def test_a_lost_store_is_not_filled_with_what_users_took_back(
     make_controlled: Callable[[], Workspace],
 ) -> None:
@@ -127,11 +137,7 @@ def test_a_lost_store_is_not_filled_with_what_users_took_back(
     workspace.store.add_control(control("a", 1))
     lose(workspace)
     asked: list[datetime] = []
-
-    def has_heard(moment: datetime) -> bool:
-        asked.append(moment)
-        return len(asked) > 1
-
+    has_heard = heard_when_asked_again(asked)
     before = utc_now()
     with pytest.raises(LostControlsError, match="attune run"):
         workspace.sync(has_heard=has_heard)
@@ -162,11 +168,7 @@ def test_a_store_that_is_lost_with_its_ledger_is_filled_from_a_build_that_holds_
     lose(workspace)
     workspace.ledger.unlink()
     asked: list[datetime] = []
-
-    def has_heard(moment: datetime) -> bool:
-        asked.append(moment)
-        return len(asked) > 1
-
+    has_heard = heard_when_asked_again(asked)
     with pytest.raises(LostControlsError, match="no earlier sync is noted"):
         workspace.sync(has_heard=has_heard)
     assert workspace.served() == {}

@@ -2,7 +2,7 @@
     metrics, treatments and segments of the experiment (Benjamini and Hochberg 1995). -#}
 with
 
--- Q takes variances as known: of two units an arm, it is significant by chance in a third
+-- Q takes variances as known, which those of a few units are not
 judged as (
     select * from {{ ref('int_experiment_adjusted') }}
     where

@@ -19,7 +19,7 @@ from serving.store import Control, Read, open_store
 from tests.serving.api.served import ANNA, AS_OF, NOW, fill, stable, world
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from serving.store import Store
@@ -65,47 +65,44 @@ def delete_files(folder: Path) -> None:
         path.unlink()
 
 
+def controls_after(tmp_path: Path, change: Callable[[Cache], Awaitable[None]]) -> tuple[bytes, ...]:
+    """What a cache that was being read gives as a user's word after a change."""
+    url = f"sqlite:///{tmp_path / 'cache.sqlite'}"
+    fill(tmp_path, url, world(), AS_OF)
+
+    async def read() -> tuple[bytes, ...]:
+        cache = Cache(url, lambda: NOW, lambda: None, Declared({}, {}))
+        await cache.look()
+        assert cache.read(stable(ANNA)) is not None
+        await asyncio.sleep(0)
+        await change(cache)
+        found = cache.read(stable(ANNA))
+        await cache.close()
+        assert found is not None
+        return found.controls
+
+    return asyncio.run(read())
+
+
 @pytest.mark.parametrize("lose", [replace_files, delete_files])
 def test_what_is_said_is_read_at_once_although_other_files_took_the_place_of_the_caches(
     tmp_path: Path, lose: Callable[[Path], None]
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'cache.sqlite'}"
-    fill(tmp_path, url, world(), AS_OF)
-
-    async def read() -> None:
-        cache = Cache(url, lambda: NOW, lambda: None, Declared({}, {}))
-        await cache.look()
-        assert cache.read(stable(ANNA)) is not None
-        await asyncio.sleep(0)
+    async def change(cache: Cache) -> None:
         lose(tmp_path)
         await cache.outbox.put([stable(ANNA)], "event", WORD)
-        found = cache.read(stable(ANNA))
-        assert found is not None
-        assert found.controls == (WORD,)
-        await cache.close()
 
-    asyncio.run(read())
+    assert controls_after(tmp_path, change) == (WORD,)
 
 
 def test_a_look_notices_other_files_of_the_same_sync(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'cache.sqlite'}"
-    fill(tmp_path, url, world(), AS_OF)
-
-    async def read() -> None:
-        cache = Cache(url, lambda: NOW, lambda: None, Declared({}, {}))
-        await cache.look()
-        assert cache.read(stable(ANNA)) is not None
-        await asyncio.sleep(0)
+    async def change(cache: Cache) -> None:
         replace_files(tmp_path)
-        with open_store(url) as store:
+        with open_store(cache.url) as store:
             store.add_control(Control(stable(ANNA), "event", WORD))
         await cache.look()
-        found = cache.read(stable(ANNA))
-        assert found is not None
-        assert found.controls == (WORD,)
-        await cache.close()
 
-    asyncio.run(read())
+    assert controls_after(tmp_path, change) == (WORD,)
 
 
 def test_a_read_looks_at_the_words_of_its_own_user_alone(
